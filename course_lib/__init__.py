@@ -1,0 +1,7 @@
+"""Safety Wheels: image editing with optimisation, then on the natural image manifold.
+
+In reading order, each module uses only the ones before it:
+`shapes`, `results`, `checks` (vocabulary) · `images`, `weights` (what comes in) ·
+`gradients`, `solvers` (tools) · `smoothing`, `blending`, `warping` (methods) ·
+`plotting`, `widgets` (what is shown).
+"""

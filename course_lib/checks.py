@@ -1,0 +1,123 @@
+"""Friendly errors: each says what is wrong, why it matters and what to do.
+
+Every public method calls these first, so that nothing half-done is left behind.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+
+def require_finite(tensor: Tensor, name: str) -> None:
+    """Raise a `ValueError` unless `tensor` holds floats without NaN or infinity."""
+    if not isinstance(tensor, Tensor):
+        raise ValueError(
+            f"{name} is a {type(tensor).__name__}, but the course computes on torch tensors: "
+            f"convert it with torch.as_tensor, or load pictures with images.load_image."
+        )
+    if not tensor.is_floating_point():
+        raise ValueError(
+            f"{name} holds {str(tensor.dtype).removeprefix('torch.')} values, whose arithmetic "
+            f"would round or overflow: convert it to floats (pictures to [0, 1]) first."
+        )
+    # A sum is the cheapest test that sees every NaN and infinity.
+    if not torch.isfinite(tensor.sum()) and not torch.isfinite(tensor).all():
+        broken = int((~torch.isfinite(tensor)).sum())
+        raise ValueError(
+            f"{name} has {broken} values that are NaN or infinite, which would spread over the "
+            f"whole result: replace them, for instance with torch.nan_to_num."
+        )
+
+
+def require_image(image: Tensor, name: str = "image") -> None:
+    """Raise a `ValueError` unless `image` is finite floats, (..., channels, height, width)."""
+    require_finite(image, name)
+    if image.ndim < 3:
+        raise ValueError(
+            f"{name} has shape {tuple(image.shape)}, but a picture has three axes "
+            f"(channels, height, width): add the channel axis with {name}[None]."
+        )
+    if image.numel() == 0:
+        raise ValueError(
+            f"{name} has shape {tuple(image.shape)}, so there is no pixel to work on: "
+            f"pass a picture with at least one pixel and one channel."
+        )
+    if image.shape[-1] in (3, 4) and image.shape[-3] > 4 and image.shape[-2] > 4:
+        raise ValueError(
+            f"{name} has shape {tuple(image.shape)}, which looks like (height, width, channels), "
+            f"but the channels come first here: use {name}.movedim(-1, -3)."
+        )
+
+
+def require_mask(mask: Tensor, size: Sequence[int], name: str = "mask") -> None:
+    """Raise a `ValueError` unless `mask` is boolean, has this `size` and a True pixel."""
+    if not isinstance(mask, Tensor) or mask.dtype != torch.bool:
+        kind = str(mask.dtype) if isinstance(mask, Tensor) else type(mask).__name__
+        raise ValueError(
+            f"{name} holds {kind} values, so it is unclear which pixels are meant: "
+            f"pass a boolean tensor, for instance {name} > 0.5."
+        )
+    if tuple(mask.shape) != tuple(size):
+        raise ValueError(
+            f"{name} has shape {tuple(mask.shape)}, but its picture is {tuple(size)} "
+            f"(height, width), so they do not lie on each other: resize or crop one of them."
+        )
+    if not mask.any():
+        raise ValueError(
+            f"{name} is empty, so there is nothing to solve for: set at least one pixel to True."
+        )
+
+
+def require_same_shape(a: Tensor, b: Tensor, names: tuple[str, str]) -> None:
+    """Raise a `ValueError` unless `a` and `b` have the same shape and live on one device."""
+    if a.shape != b.shape:
+        raise ValueError(
+            f"{names[0]} has shape {tuple(a.shape)} and {names[1]} has {tuple(b.shape)}, "
+            f"but they are combined element by element: bring them to one shape."
+        )
+    require_same_device(a, b, names)
+
+
+def require_same_device(a: Tensor, b: Tensor, names: tuple[str, str]) -> None:
+    """Raise a `ValueError` unless `a` and `b` live on one device."""
+    if a.device != b.device:
+        raise ValueError(
+            f"{names[0]} is on {a.device} and {names[1]} on {b.device}, so no device can "
+            f"compute with both: move one with .to(device)."
+        )
+
+
+def require_option(value: object, options: Sequence[str], name: str) -> None:
+    """Raise a `ValueError` unless `value` is one of `options`."""
+    if value not in options:
+        raise ValueError(
+            f"{name} is {value!r}, which names no method: choose one of {', '.join(options)}."
+        )
+
+
+def require_number(
+    value: float, name: str, *, least: float = -float("inf"), most: float = float("inf"),
+    above: float = -float("inf"),
+) -> None:
+    """Raise a `ValueError` unless `value` is a number in [`least`, `most`] and > `above`."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(
+            f"{name} is a {type(value).__name__}, but it scales the method: pass a plain number."
+        )
+    if not (least <= value <= most and value > above):  # also False for NaN
+        lower = f"above {above:g}" if above > -float("inf") else f"at least {least:g}"
+        upper = f" and at most {most:g}" if most < float("inf") else ""
+        raise ValueError(
+            f"{name} is {value}, outside the range where the method is defined: "
+            f"choose a number {lower}{upper}."
+        )
+
+
+def require_count(value: int, name: str, *, least: int = 1) -> None:
+    """Raise a `ValueError` unless `value` is a whole number of at least `least`."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ValueError(
+            f"{name} is {value!r}, but it counts something: choose a whole number "
+            f"of at least {least}."
+        )

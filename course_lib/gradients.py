@@ -1,0 +1,43 @@
+"""Differences on the pixel grid: the gradient, its adjoint, and the Laplacian.
+
+The gradient uses forward differences and is zero across the last column and row
+(Neumann boundary); the divergence is its negative adjoint, so that
+⟨∇u, v⟩ = -⟨u, div v⟩ holds exactly for every u and v.
+"""
+
+import torch
+from torch.nn.functional import pad
+
+from course_lib.shapes import Image, VectorField
+
+
+def gradient(image: Image) -> VectorField:
+    """∇u by forward differences: u[y, x+1] - u[y, x], then u[y+1, x] - u[y, x].
+
+    Args:
+        image: intensities, (..., channels, height, width).
+    Returns:
+        (..., 2, channels, height, width), x first, in intensity per pixel.
+    """
+    dx = pad(image[..., :, 1:] - image[..., :, :-1], (0, 1))
+    dy = pad(image[..., 1:, :] - image[..., :-1, :], (0, 0, 0, 1))
+    return torch.stack([dx, dy], dim=-4)
+
+
+def divergence(field: VectorField) -> Image:
+    """div v by backward differences: the negative adjoint of `gradient`.
+
+    Args:
+        field: v, (..., 2, channels, height, width), x first. The last column of its
+            x part and the last row of its y part cross the border and are not read.
+    Returns:
+        (..., channels, height, width), in intensity per pixel².
+    """
+    vx, vy = field.unbind(dim=-4)
+    vx, vy = vx[..., :, :-1], vy[..., :-1, :]
+    return pad(vx, (0, 1)) - pad(vx, (1, 0)) + pad(vy, (0, 0, 0, 1)) - pad(vy, (0, 0, 1, 0))
+
+
+def laplacian(image: Image) -> Image:
+    """Δu = div ∇u: the sum over the four neighbours q of u_q - u_p, missing ones dropped."""
+    return divergence(gradient(image))

@@ -1,0 +1,119 @@
+"""Figures for the lessons: compact, titled, on one scale, each with alt text.
+
+Colours are Okabe and Ito's, which people with the common colour-blindnesses tell apart.
+"""
+
+import io
+from collections.abc import Mapping, Sequence
+
+import IPython.display
+import matplotlib.pyplot as plt
+import numpy as np
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from course_lib.images import to_uint8
+from course_lib.shapes import Image
+
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+
+
+def show_images(
+    images: Sequence[Image],
+    titles: Sequence[str] | None = None,
+    *,
+    alt: str,
+    columns: int | None = None,
+    height: float = 2.6,
+) -> None:
+    """Show pictures side by side, all at the same height and on the same scale [0, 1].
+
+    Args:
+        images: each (1 or 3, height, width), clamped to [0, 1] for display.
+        titles: one a picture.
+        alt: what a reader who can't see the figure should know.
+        columns: pictures a row; all in one row if None.
+        height: of a row, in inches.
+    """
+    draw = [lambda axes, image=image: axes.imshow(to_uint8(image)) for image in images]
+    aspects = [image.shape[-1] / image.shape[-2] for image in images]
+    figure = _grid(draw, aspects, titles, columns, height)
+    show_figure(figure, alt=alt)
+
+
+def show_maps(
+    maps: Mapping[str, Float[Tensor, "height width"]], *, alt: str, height: float = 2.6
+) -> None:
+    """Show signed maps (differences, fields) on one symmetric scale: blue below 0, red above."""
+    limit = max(float(values.abs().max()) for values in maps.values()) or 1.0
+    draw = [
+        lambda axes, values=values: axes.imshow(
+            values.detach().cpu().numpy(), cmap="RdBu_r", vmin=-limit, vmax=limit
+        )
+        for values in maps.values()
+    ]
+    aspects = [values.shape[-1] / values.shape[-2] for values in maps.values()]
+    titles = [f"{title}\n(±{limit:.2g})" for title in maps]
+    show_figure(_grid(draw, aspects, titles, None, height), alt=alt)
+
+
+def show_curves(
+    curves: Mapping[str, Float[Tensor, " points"] | tuple[Sequence[float], Sequence[float]]],
+    *,
+    x_label: str,
+    y_label: str,
+    alt: str,
+    log: bool = False,
+    size: tuple[float, float] = (5.5, 2.8),
+) -> None:
+    """Plot named curves: values over their index, or (x, y) pairs of sequences."""
+    figure, axes = plt.subplots(figsize=size)
+    markers = "os^Dv*x"
+    for index, (name, curve) in enumerate(curves.items()):
+        x, y = curve if isinstance(curve, tuple) else (np.arange(len(curve)), curve.cpu().numpy())
+        axes.plot(
+            x, y, label=name, color=COLORS[index % 7], marker=markers[index % 7], markersize=3
+        )
+    axes.set(xlabel=x_label, ylabel=y_label, yscale="log" if log else "linear")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False)
+    show_figure(figure, alt=alt)
+
+
+def show_figure(figure: Figure, *, alt: str) -> None:
+    """Display a matplotlib figure as a small JPEG with alt text, and close it."""
+    buffer = io.BytesIO()
+    figure.savefig(
+        buffer, format="jpeg", dpi=100, bbox_inches="tight", pil_kwargs={"quality": 82}
+    )
+    plt.close(figure)
+    IPython.display.display(
+        IPython.display.Image(data=buffer.getvalue(), format="jpeg", alt=alt)
+    )
+
+
+def _grid(
+    draw: Sequence, aspects: Sequence[float], titles: Sequence[str] | None,
+    columns: int | None, height: float,
+) -> Figure:
+    columns = columns or len(draw)
+    rows = -(-len(draw) // columns)
+    widths = [max(aspects[column::columns]) for column in range(columns)]
+    lines = max((title.count("\n") + 1 for title in titles), default=0) if titles else 0
+    figure, grid = plt.subplots(
+        rows, columns, squeeze=False, width_ratios=widths, layout="constrained",
+        figsize=(height * sum(widths), (height + 0.2 * lines) * rows),
+    )
+    for axes in grid.flat:
+        axes.axis("off")
+    for index, (axes, paint) in enumerate(zip(grid.flat, draw, strict=False)):
+        paint(axes)
+        _title(axes, titles[index] if titles else "")
+    return figure
+
+
+def _title(axes: Axes, title: str) -> None:
+    if title:
+        axes.set_title(title, fontsize=10)

@@ -1,0 +1,23 @@
+"""The shapes that the course's tensors have, as jaxtyping aliases.
+
+Pictures are floats in [0, 1], arrays are indexed [row, column] = [y, x].
+Points are (x, y) in pixels, (0, 0) being the centre of the top left pixel.
+"""
+
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+Image = Float[Tensor, "*batch channels height width"]
+"""A picture, or a batch of them: intensities in [0, 1] (answers of solvers may leave it)."""
+
+Mask = Bool[Tensor, "height width"]
+"""Ω: True where the picture may change."""
+
+VectorField = Float[Tensor, "*batch 2 channels height width"]
+"""Two numbers a pixel and channel, x then y: forward differences, in intensity per pixel."""
+
+Points = Float[Tensor, "points 2"]
+"""Places in a picture: (x, y) in pixels."""
+
+Handles = Float[Tensor, "handles 2"] | Float[Tensor, "handles 2 2"]
+"""What a user drags: points (x, y), or line segments given by their two ends."""
