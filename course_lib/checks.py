@@ -3,14 +3,19 @@
 Every public method calls these first, so that nothing half-done is left behind.
 """
 
+import math
 from collections.abc import Sequence
+from numbers import Integral, Real
 
 import torch
 from torch import Tensor
 
 
-def require_finite(tensor: Tensor, name: str) -> None:
-    """Raise a `ValueError` unless `tensor` holds floats without NaN or infinity."""
+def require_floats(tensor: Tensor, name: str, *, axes: int = 0) -> None:
+    """Raise a `ValueError` unless `tensor` holds floats along at least so many `axes`.
+
+    It reads no value, so that it costs nothing inside a solver's loop.
+    """
     if not isinstance(tensor, Tensor):
         raise ValueError(
             f"{name} is a {type(tensor).__name__}, but the course computes on torch tensors: "
@@ -21,12 +26,22 @@ def require_finite(tensor: Tensor, name: str) -> None:
             f"{name} holds {str(tensor.dtype).removeprefix('torch.')} values, whose arithmetic "
             f"would round or overflow: convert it to floats (pictures to [0, 1]) first."
         )
+    if tensor.ndim < axes:
+        raise ValueError(
+            f"{name} has shape {tuple(tensor.shape)}, but {axes} axes are needed, the last being "
+            f"(channels, height, width): add the missing ones, for instance with {name}[None]."
+        )
+
+
+def require_finite(tensor: Tensor, name: str) -> None:
+    """Raise a `ValueError` unless `tensor` holds floats without NaN or infinity."""
+    require_floats(tensor, name)
     # A sum is the cheapest test that sees every NaN and infinity.
     if not torch.isfinite(tensor.sum()) and not torch.isfinite(tensor).all():
         broken = int((~torch.isfinite(tensor)).sum())
         raise ValueError(
-            f"{name} has {broken} values that are NaN or infinite, which would spread over the "
-            f"whole result: replace them, for instance with torch.nan_to_num."
+            f"{name} has NaN or infinity in {broken} places, which would spread over the whole "
+            f"result: replace them, for instance with torch.nan_to_num."
         )
 
 
@@ -90,34 +105,41 @@ def require_same_device(a: Tensor, b: Tensor, names: tuple[str, str]) -> None:
 
 def require_option(value: object, options: Sequence[str], name: str) -> None:
     """Raise a `ValueError` unless `value` is one of `options`."""
-    if value not in options:
+    if not isinstance(value, str | None) or value not in options:
         raise ValueError(
-            f"{name} is {value!r}, which names no method: choose one of {', '.join(options)}."
+            f"{name} is {value!r}, which is no choice here: "
+            f"take one of {', '.join(map(repr, options))}."
         )
 
 
 def require_number(
-    value: float, name: str, *, least: float = -float("inf"), most: float = float("inf"),
-    above: float = -float("inf"),
+    value: float, name: str, *, least: float = -math.inf, most: float = math.inf,
+    above: float = -math.inf,
 ) -> None:
-    """Raise a `ValueError` unless `value` is a number in [`least`, `most`] and > `above`."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    """Raise a `ValueError` unless `value` is finite, in [`least`, `most`] and > `above`."""
+    if isinstance(value, bool) or not isinstance(value, Real):
         raise ValueError(
             f"{name} is a {type(value).__name__}, but it scales the method: pass a plain number."
         )
-    if not (least <= value <= most and value > above):  # also False for NaN
-        lower = f"above {above:g}" if above > -float("inf") else f"at least {least:g}"
-        upper = f" and at most {most:g}" if most < float("inf") else ""
+    if not (math.isfinite(value) and least <= value <= most and value > above):
+        bounds = [
+            f"above {above:g}" if above > -math.inf else "",
+            f"at least {least:g}" if least > -math.inf else "",
+            f"at most {most:g}" if most < math.inf else "",
+        ]
+        wanted = " and ".join(filter(None, bounds)) or "finite"
         raise ValueError(
             f"{name} is {value}, outside the range where the method is defined: "
-            f"choose a number {lower}{upper}."
+            f"choose a number that is {wanted}."
         )
 
 
-def require_count(value: int, name: str, *, least: int = 1) -> None:
-    """Raise a `ValueError` unless `value` is a whole number of at least `least`."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+def require_count(value: int, name: str, *, least: int = 1, most: int | None = None) -> None:
+    """Raise a `ValueError` unless `value` is a whole number in [`least`, `most`]."""
+    whole = isinstance(value, Integral) and not isinstance(value, bool)
+    if not whole or value < least or (most is not None and value > most):
+        upper = "" if most is None else f" and at most {most}"
         raise ValueError(
             f"{name} is {value!r}, but it counts something: choose a whole number "
-            f"of at least {least}."
+            f"of at least {least}{upper}."
         )

@@ -8,6 +8,7 @@ The gradient uses forward differences and is zero across the last column and row
 import torch
 from torch.nn.functional import pad
 
+from course_lib.checks import require_floats
 from course_lib.shapes import Image, VectorField
 
 
@@ -18,7 +19,10 @@ def gradient(image: Image) -> VectorField:
         image: intensities, (..., channels, height, width).
     Returns:
         (..., 2, channels, height, width), x first, in intensity per pixel.
+    Raises:
+        ValueError: `image` holds no floats, or has fewer than three axes.
     """
+    require_floats(image, "image", axes=3)
     dx = pad(image[..., :, 1:] - image[..., :, :-1], (0, 1))
     dy = pad(image[..., 1:, :] - image[..., :-1, :], (0, 0, 0, 1))
     return torch.stack([dx, dy], dim=-4)
@@ -32,7 +36,15 @@ def divergence(field: VectorField) -> Image:
             x part and the last row of its y part cross the border and are not read.
     Returns:
         (..., channels, height, width), in intensity per pixel².
+    Raises:
+        ValueError: `field` holds no floats, or not two numbers a pixel and channel.
     """
+    require_floats(field, "field", axes=4)
+    if field.shape[-4] != 2:
+        raise ValueError(
+            f"field has shape {tuple(field.shape)}, so it is unclear which numbers point along x "
+            f"and which along y: pass (..., 2, channels, height, width), x first."
+        )
     vx, vy = field.unbind(dim=-4)
     vx, vy = vx[..., :, :-1], vy[..., :-1, :]
     return pad(vx, (0, 1)) - pad(vx, (1, 0)) + pad(vy, (0, 0, 0, 1)) - pad(vy, (0, 0, 1, 0))

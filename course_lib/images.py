@@ -3,7 +3,9 @@
 A picture is a float tensor (3, height, width) in [0, 1], RGB.
 """
 
+import math
 import os
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -33,21 +35,18 @@ SAMPLES = {  # photographs inside scikit-image's wheel, so that nothing is downl
 }
 
 
+MAX_SIDE = 16384  # of a resized or cropped picture, in pixels: beyond, memory runs out first
+
+
 def default_device() -> torch.device:
     """The device to compute on: `COURSE_DEVICE` if it is set, else cuda, mps or cpu.
 
     Raises:
-        ValueError: `COURSE_DEVICE` names no device that torch knows.
+        ValueError: `COURSE_DEVICE` names no device that torch can compute on here.
     """
-    asked = os.environ.get("COURSE_DEVICE")
+    asked = os.environ.get("COURSE_DEVICE", "").strip()
     if asked:
-        try:
-            return torch.device(asked)
-        except RuntimeError as error:
-            raise ValueError(
-                f"COURSE_DEVICE is {asked!r}, which torch does not know as a device: "
-                f"set it to cpu, cuda or mps, or unset it."
-            ) from error
+        return _usable(asked, "COURSE_DEVICE")
     if torch.cuda.is_available():
         return torch.device("cuda")
     if torch.backends.mps.is_available():
@@ -69,9 +68,9 @@ def load_image(
     """Read a picture, upright and in RGB.
 
     Args:
-        source: a path, a PIL image, an array (height, width[, 1, 3 or 4]) of uint8 or of
-            floats in [0, 1], or the name of a sample (`sample_names()`). A camera's EXIF
-            orientation is applied; transparent pixels are laid on white.
+        source: a path, a PIL image, an array (height, width[, 1, 3 or 4]) of bool, uint8,
+            uint16 or of floats in [0, 1], or the name of a sample (`sample_names()`). A
+            camera's EXIF orientation is applied; transparent pixels are laid on white.
         size: the longer side of the result in pixels, the aspect ratio kept. None keeps
             the size.
         device: where the tensor goes; `default_device()` if None.
@@ -79,16 +78,17 @@ def load_image(
         intensities in [0, 1].
     Raises:
         FileNotFoundError: no such file and no such sample.
-        ValueError: the file is no picture, is broken, or is too large to be safe.
+        ValueError: the file is no picture, is broken, or is too large to be safe; or
+            torch can't compute on `device` here.
     """
     if size is not None:
-        require_count(size, "size")
-    picture = _on_white(PIL.ImageOps.exif_transpose(_open(source)))
-    pixels = torch.from_numpy(np.array(picture, dtype=np.float32)).movedim(-1, 0) / 255
+        require_count(size, "size", most=MAX_SIDE)
+    device = default_device() if device is None else _usable(device, "device")
+    pixels = torch.from_numpy(_rgb_on_white(_read(source))).movedim(-1, 0)
     if size is not None:
         scale = size / max(pixels.shape[-2:])
         pixels = _resize(pixels, [max(1, round(side * scale)) for side in pixels.shape[-2:]])
-    return pixels.contiguous().to(device if device is not None else default_device())
+    return pixels.contiguous().to(device)
 
 
 def crop_square(
@@ -111,22 +111,17 @@ def crop_square(
     """
     require_image(image)
     height, width = image.shape[-2:]
-    x, y = centre if centre is not None else ((width - 1) / 2, (height - 1) / 2)
+    x, y = _inside(centre, width, height)
     size = min(height, width) if size is None else size
-    require_count(size, "size")
-    if not (0 <= x <= width - 1 and 0 <= y <= height - 1):
-        raise ValueError(
-            f"centre is ({x}, {y}), outside the picture of {width}x{height} pixels, so the "
-            f"square might hold nothing of it: give (x, y) in pixels inside the picture."
-        )
-    left, top = round(x - (size - 1) / 2), round(y - (size - 1) / 2)
+    resolution = size if resolution is None else resolution
+    require_count(size, "size", most=max(MAX_SIDE, height, width))
+    require_count(resolution, "resolution", most=max(MAX_SIDE, size))
+    # Not round(): it goes to the even neighbour, so that the square would move in jumps of two.
+    left, top = (math.floor(c - (size - 1) / 2 + 0.5) for c in (x, y))
     rows = torch.arange(top, top + size, device=image.device).clamp(0, height - 1)
     columns = torch.arange(left, left + size, device=image.device).clamp(0, width - 1)
     square = image[..., rows, :][..., columns]
-    if resolution is None or resolution == size:
-        return square
-    require_count(resolution, "resolution")
-    return _resize(square, [resolution, resolution])
+    return square if resolution == size else _resize(square, [resolution, resolution])
 
 
 def to_uint8(image: Image) -> UInt8[np.ndarray, "height width 3"]:
@@ -151,87 +146,157 @@ def save_image(image: Image, path: str | Path) -> None:
     The file appears whole or not at all.
 
     Raises:
-        ValueError: the ending names no picture format, or `image` is not one picture.
+        ValueError: the ending names no picture format, `image` is not one picture, or it
+            can't be written.
+        FileNotFoundError: the folder does not exist.
     """
-    path = Path(path)
-    formats = PIL.Image.registered_extensions()
-    if path.suffix.lower() not in formats:
+    if not isinstance(path, str | Path):
+        raise ValueError(
+            f"path is a {type(path).__name__}, which names no file: pass a string or a Path."
+        )
+    path = Path(os.path.expanduser(path))
+    kind = PIL.Image.registered_extensions().get(path.suffix.lower())
+    if kind not in PIL.Image.SAVE:
         raise ValueError(
             f"{path.name!r} does not end in a picture format that can be written: "
             f"use .png (exact) or .jpg (small)."
         )
+    if not os.path.isdir(path.parent):
+        raise FileNotFoundError(
+            f"{str(path.parent)!r} is no folder, so the picture can't be written into it: "
+            f"create it first, or choose another."
+        )
+    picture = PIL.Image.fromarray(to_uint8(image))
+    options = {"quality": 95} if kind in ("JPEG", "WEBP") else {}
     part = path.with_name(path.name + ".part")
-    PIL.Image.fromarray(to_uint8(image)).save(part, format=formats[path.suffix.lower()])
-    part.replace(path)
+    try:
+        picture.save(part, format=kind, **options)
+        part.replace(path)
+    except (OSError, ValueError) as error:
+        raise ValueError(
+            f"{path.name!r} can't be written ({error}), so nothing was saved: check the folder's "
+            f"permissions and free space, or choose .png."
+        ) from error
+    finally:
+        part.unlink(missing_ok=True)
 
 
-def _open(source: str | Path | PIL.Image.Image | np.ndarray) -> PIL.Image.Image:
-    if isinstance(source, PIL.Image.Image):
-        return source
+def _usable(device: torch.device | str, name: str) -> torch.device:
+    try:
+        torch.zeros(1, device=device).item()
+        return torch.device(device)
+    except (RuntimeError, AssertionError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"{name} is {str(device)!r}, on which torch can't compute here: use cpu, "
+            f"cuda (with an NVIDIA card) or mps (on a Mac)."
+        ) from error
+
+
+def _inside(
+    centre: tuple[float, float] | None, width: int, height: int
+) -> tuple[float, float]:
+    if centre is None:
+        return (width - 1) / 2, (height - 1) / 2
+    try:
+        x, y = (float(value) for value in centre)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"centre is {centre!r}, which is no place in a picture: give two numbers, "
+            f"(x, y) in pixels."
+        ) from error
+    if not (0 <= x <= width - 1 and 0 <= y <= height - 1):
+        raise ValueError(
+            f"centre is ({x:g}, {y:g}), outside the picture of {width}x{height} pixels, so the "
+            f"square might hold nothing of it: give (x, y) in pixels inside the picture."
+        )
+    return x, y
+
+
+def _read(source: str | Path | PIL.Image.Image | np.ndarray) -> np.ndarray:
     if isinstance(source, np.ndarray):
-        return _from_array(source)
-    if not isinstance(source, str | Path):
+        return source
+    if not isinstance(source, str | Path | PIL.Image.Image):
         raise ValueError(
             f"source is a {type(source).__name__}, which can't be read as a picture: pass a "
             f"path, a PIL image, an array, or one of {', '.join(sample_names())}."
         )
-    path = Path(source)
-    if str(source) in SAMPLES:
-        path = Path(skimage.__file__).parent / "data" / SAMPLES[str(source)]
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"{source} is neither a file nor a sample, so there is nothing to load: check the "
-            f"path, or take one of {', '.join(sample_names())}."
-        )
+    path = None if isinstance(source, PIL.Image.Image) else _existing(source)
     try:
-        picture = PIL.Image.open(path)
-        picture.load()
-    except (OSError, ValueError, SyntaxError, PIL.Image.DecompressionBombError) as error:
+        with warnings.catch_warnings():
+            # Pillow warns from 89 megapixels on, which panoramas have, and refuses from 179 on.
+            warnings.simplefilter("ignore", PIL.Image.DecompressionBombWarning)
+            if path is None:
+                return _decode(source)
+            with PIL.Image.open(path) as picture:
+                return _decode(picture)
+    except Exception as error:  # broken files make decoders trip over anything
         raise ValueError(
-            f"{path.name} can't be read as a picture ({error}): it may be broken, unfinished or "
-            f"too large; open it in a picture viewer and save it as PNG or JPEG."
+            f"{path.name if path else 'source'} can't be read as a picture ({error}): it may be "
+            f"broken, unfinished or too large; open it in a picture viewer and save it as PNG "
+            f"or JPEG."
         ) from error
-    return picture
 
 
-def _from_array(array: np.ndarray) -> PIL.Image.Image:
-    if array.ndim == 3 and array.shape[-1] == 1:
-        array = array[..., 0]
+def _existing(source: str | Path) -> Path:
+    if str(source) in SAMPLES:
+        return Path(skimage.__file__).parent / "data" / SAMPLES[str(source)]
+    path = os.path.expanduser(source)
+    if not os.path.isfile(path):  # not Path.is_file, which trips over names that are too long
+        what = "a folder" if os.path.isdir(path) else "neither a file nor a sample"
+        raise FileNotFoundError(
+            f"{str(source)!r} is {what}, so there is no picture to load: check the path, or take "
+            f"one of {', '.join(sample_names())}."
+        )
+    return Path(path)
+
+
+def _decode(picture: PIL.Image.Image) -> np.ndarray:
+    picture = PIL.ImageOps.exif_transpose(picture)
+    if picture.mode.startswith("I;16") or picture.mode == "F":
+        return np.array(picture)
+    if picture.mode == "I":  # 32 bits, but so are 16-bit files of some formats
+        values = np.array(picture)
+        small = values.min() >= 0 and values.max() < 2**16
+        return values.astype(np.uint16) if small else values
+    return np.array(picture.convert("RGBA" if picture.has_transparency_data else "RGB"))
+
+
+def _rgb_on_white(array: np.ndarray) -> Float[np.ndarray, "height width 3"]:
     channels = array.shape[2] if array.ndim == 3 else 1
     if array.ndim not in (2, 3) or array.size == 0 or channels not in (1, 3, 4):
         raise ValueError(
             f"source is an array of shape {array.shape}, which is no picture: pass "
             f"(height, width) or (height, width, 3 or 4)."
         )
-    if np.issubdtype(array.dtype, np.floating):
-        if not np.isfinite(array).all() or array.min() < 0 or array.max() > 1:
-            raise ValueError(
-                "source holds floats outside [0, 1] (or NaN), so its brightness is unclear: "
-                "divide by its largest possible value first."
-            )
-        array = np.round(array * 255).astype(np.uint8)
-    elif array.dtype == bool:
-        array = array.astype(np.uint8) * 255
-    elif array.dtype != np.uint8:
+    pixels = _in_unit_range(array).reshape(*array.shape[:2], channels)
+    if channels == 4:
+        pixels, alpha = pixels[..., :3], pixels[..., 3:]
+        return pixels * alpha + (1 - alpha)
+    return np.broadcast_to(pixels, (*array.shape[:2], 3)).copy()
+
+
+def _in_unit_range(array: np.ndarray) -> Float[np.ndarray, "..."]:
+    if array.dtype == bool:
+        return array.astype(np.float32)
+    if array.dtype.kind == "u" and array.dtype.itemsize <= 2:
+        return array.astype(np.float32) / np.iinfo(array.dtype).max
+    if array.dtype.kind != "f":
         raise ValueError(
             f"source holds {array.dtype} values, so its brightness is unclear: convert it to "
             f"uint8, or to floats in [0, 1]."
         )
-    return PIL.Image.fromarray(array)
-
-
-def _on_white(picture: PIL.Image.Image) -> PIL.Image.Image:
-    if picture.mode.startswith("I") or picture.mode == "F":  # 16 bits a channel, or floats
-        values = np.asarray(picture, dtype=np.float64)
-        picture = PIL.Image.fromarray((values / max(values.max(), 1) * 255).astype(np.uint8))
-    if "A" not in picture.getbands() and "transparency" not in picture.info:
-        return picture.convert("RGB")
-    picture = picture.convert("RGBA")
-    white = PIL.Image.new("RGBA", picture.size, "white")
-    return PIL.Image.alpha_composite(white, picture).convert("RGB")
+    slack = 1e-6  # what resizing in floats may leave; also False for NaN:
+    if not (array.min() >= -slack and array.max() <= 1 + slack):
+        raise ValueError(
+            "source holds floats outside [0, 1] (or NaN), so its brightness is unclear: "
+            "divide by its largest possible value first."
+        )
+    return array.clip(0, 1).astype(np.float32)
 
 
 def _resize(image: Image, size: list[int]) -> Image:
     batch = image.reshape(-1, *image.shape[-3:])
+    # Half precision has no anti-aliased resizing on the CPU.
+    batch = batch if image.dtype == torch.float64 else batch.float()
     resized = interpolate(batch, size=size, mode="bilinear", antialias=True, align_corners=False)
-    return resized.reshape(*image.shape[:-2], *size)
+    return resized.reshape(*image.shape[:-2], *size).to(image.dtype)

@@ -10,7 +10,6 @@ import IPython.display
 import matplotlib.pyplot as plt
 import numpy as np
 from jaxtyping import Float
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -36,18 +35,20 @@ def show_images(
         alt: what a reader who can't see the figure should know.
         columns: pictures a row; all in one row if None.
         height: of a row, in inches.
+    Raises:
+        ValueError: there is no picture, or not one title a picture.
     """
-    draw = [lambda axes, image=image: axes.imshow(to_uint8(image)) for image in images]
-    aspects = [image.shape[-1] / image.shape[-2] for image in images]
-    figure = _grid(draw, aspects, titles, columns, height)
-    show_figure(figure, alt=alt)
+    pictures = [to_uint8(image) for image in images]
+    draw = [lambda axes, picture=picture: axes.imshow(picture) for picture in pictures]
+    aspects = [picture.shape[1] / picture.shape[0] for picture in pictures]
+    show_figure(_grid(draw, aspects, titles, columns, height), alt=alt)
 
 
 def show_maps(
     maps: Mapping[str, Float[Tensor, "height width"]], *, alt: str, height: float = 2.6
 ) -> None:
     """Show signed maps (differences, fields) on one symmetric scale: blue below 0, red above."""
-    limit = max(float(values.abs().max()) for values in maps.values()) or 1.0
+    limit = max((float(values.abs().max()) for values in maps.values()), default=0) or 1.0
     draw = [
         lambda axes, values=values: axes.imshow(
             values.detach().cpu().numpy(), cmap="RdBu_r", vmin=-limit, vmax=limit
@@ -72,9 +73,10 @@ def show_curves(
     figure, axes = plt.subplots(figsize=size)
     markers = "os^Dv*x"
     for index, (name, curve) in enumerate(curves.items()):
-        x, y = curve if isinstance(curve, tuple) else (np.arange(len(curve)), curve.cpu().numpy())
+        x, y = curve if isinstance(curve, tuple) else (range(len(curve)), curve)
         axes.plot(
-            x, y, label=name, color=COLORS[index % 7], marker=markers[index % 7], markersize=3
+            _numbers(x), _numbers(y), label=name,
+            color=COLORS[index % 7], marker=markers[index % 7], markersize=3,
         )
     axes.set(xlabel=x_label, ylabel=y_label, yscale="log" if log else "linear")
     axes.spines[["top", "right"]].set_visible(False)
@@ -83,12 +85,21 @@ def show_curves(
 
 
 def show_figure(figure: Figure, *, alt: str) -> None:
-    """Display a matplotlib figure as a small JPEG with alt text, and close it."""
+    """Display a matplotlib figure as a small JPEG with alt text, and close it.
+
+    Raises:
+        ValueError: the alt text is empty.
+    """
+    plt.close(figure)
+    if not alt.strip():
+        raise ValueError(
+            "alt is empty, so a reader who can't see the figure learns nothing from it: "
+            "say in a sentence what it shows."
+        )
     buffer = io.BytesIO()
     figure.savefig(
         buffer, format="jpeg", dpi=100, bbox_inches="tight", pil_kwargs={"quality": 82}
     )
-    plt.close(figure)
     IPython.display.display(
         IPython.display.Image(data=buffer.getvalue(), format="jpeg", alt=alt)
     )
@@ -98,7 +109,14 @@ def _grid(
     draw: Sequence, aspects: Sequence[float], titles: Sequence[str] | None,
     columns: int | None, height: float,
 ) -> Figure:
-    columns = columns or len(draw)
+    if not draw:
+        raise ValueError("there is no picture to show: pass at least one.")
+    if titles is not None and len(titles) != len(draw):
+        raise ValueError(
+            f"there are {len(titles)} titles for {len(draw)} pictures, so some would carry the "
+            f"wrong one: pass one title a picture."
+        )
+    columns = min(columns or len(draw), len(draw))
     rows = -(-len(draw) // columns)
     widths = [max(aspects[column::columns]) for column in range(columns)]
     lines = max((title.count("\n") + 1 for title in titles), default=0) if titles else 0
@@ -110,10 +128,9 @@ def _grid(
         axes.axis("off")
     for index, (axes, paint) in enumerate(zip(grid.flat, draw, strict=False)):
         paint(axes)
-        _title(axes, titles[index] if titles else "")
+        axes.set_title(titles[index] if titles else "", fontsize=10)
     return figure
 
 
-def _title(axes: Axes, title: str) -> None:
-    if title:
-        axes.set_title(title, fontsize=10)
+def _numbers(curve: Float[Tensor, " points"] | Sequence[float]) -> np.ndarray:
+    return curve.detach().cpu().numpy() if isinstance(curve, Tensor) else np.asarray(curve)

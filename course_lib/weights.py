@@ -15,7 +15,9 @@ def import_torchvision() -> None:
     """
     try:
         import torchvision
-    except RuntimeError:
+    except RuntimeError as error:
+        if "torchvision::nms" not in str(error):
+            raise
         library = torch.library.Library("torchvision", "DEF")
         library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
         library.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")

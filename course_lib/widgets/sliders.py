@@ -4,6 +4,8 @@ The picture is one `ipywidgets.Image` that holds a JPEG: drawing it takes a mill
 a matplotlib figure would take 300.
 """
 
+import base64
+import html
 import io
 import itertools
 import time
@@ -12,19 +14,21 @@ from collections.abc import Callable, Sequence
 import ipywidgets
 import numpy as np
 import PIL.Image
+from torch import Tensor
 
+from course_lib.checks import require_count
 from course_lib.images import to_uint8
 from course_lib.shapes import Image
 
-Render = Callable[..., tuple[Sequence[Image], str]]
+Render = Callable[..., tuple[Sequence[Image] | Image, str]]
 
 
 class LiveImage:
     """Controls above, the pictures that they make below, and a caption under these.
 
     Args:
-        render: called with the controls' values by name; returns the pictures to show
-            side by side, and a caption (energies, counts).
+        render: called with the controls' values by name; returns the picture, or those to
+            show side by side, and a caption (energies, counts).
         alt: what a reader who can't see the picture should know.
         height: at which all pictures are shown, in pixels.
         controls: ipywidgets by the names of `render`'s arguments, each with a `description`.
@@ -34,74 +38,106 @@ class LiveImage:
         self, render: Render, *, alt: str, height: int = 256, **controls: ipywidgets.Widget
     ) -> None:
         self._render, self.controls, self._height = render, controls, height
-        self._initial = {name: control.value for name, control in controls.items()}
+        self._alt, self._held = alt, False
+        initial = {name: control.value for name, control in controls.items()}
         self.view = ipywidgets.Image(format="jpeg", tooltip=alt)
         self.caption, self.error = ipywidgets.HTML(), ipywidgets.HTML()
-        self._reset = ipywidgets.Button(description="Reset", icon="undo")
-        self._reset.on_click(lambda _: self.set(**self._initial))
+        self.reset = ipywidgets.Button(description="Reset", icon="undo")
+        self.reset.on_click(lambda _: self.set(**initial))
         for control in controls.values():
             control.layout.width = "26em"
             control.style.description_width = "9em"
             control.observe(lambda _: self.redraw(), "value")
-        rows = ipywidgets.HBox([*controls.values(), self._reset], layout={"flex_flow": "wrap"})
+        rows = ipywidgets.HBox([*controls.values(), self.reset], layout={"flex_flow": "wrap"})
         self.widget = ipywidgets.VBox([rows, self.view, self.caption, self.error])
         self.redraw()
 
     def set(self, **values: object) -> None:
-        """Move controls by name, as a user would."""
-        for name, value in values.items():
-            self.controls[name].value = value
+        """Move controls by name, as a user would, and redraw once."""
+        unknown = sorted(values.keys() - self.controls.keys())
+        if unknown:
+            raise ValueError(
+                f"no control is called {', '.join(unknown)}, so nothing would move: "
+                f"name one of {', '.join(self.controls)}."
+            )
+        self._held = True
+        try:
+            for name, value in values.items():
+                self.controls[name].value = value
+        finally:
+            self._held = False
+        self.redraw()
 
     def redraw(self) -> None:
         """Compute and show the pictures; a failure is shown under them, then raised."""
+        if self._held:
+            return
         start = time.perf_counter()
         try:
             images, caption = self._render(**{n: c.value for n, c in self.controls.items()})
             self.view.value = _jpeg(images, self._height)
         except Exception as failure:
-            self.error.value = f"<b style='color:#D55E00'>{failure}</b>"
+            kind = "" if isinstance(failure, ValueError) else f"{type(failure).__name__}: "
+            self.error.value = f"<b style='color:#D55E00'>{kind}{html.escape(str(failure))}</b>"
             raise
         milliseconds = (time.perf_counter() - start) * 1000
         self.caption.value = f"{caption} &nbsp; <i>{milliseconds:.0f} ms</i>"
         self.error.value = ""
 
-    def _repr_mimebundle_(self, **kwargs: object) -> dict:
-        return self.widget._repr_mimebundle_(**kwargs)
+    def _repr_mimebundle_(self, **kwargs: object) -> tuple[dict, dict]:
+        # The picture as it is now goes along, for those who read the notebook without running it.
+        bundle = dict(self.widget._repr_mimebundle_(**kwargs))
+        bundle["image/jpeg"] = base64.b64encode(self.view.value).decode()
+        return bundle, {"image/jpeg": {"alt": self._alt}}
 
 
-def sweep(tool: LiveImage) -> int:
-    """Move every control through its least, middle and largest value; raise on any failure.
+def sweep(tool: LiveImage, *, stops: int = 5) -> int:
+    """Move every control through its range, from the least to the largest value.
 
     A fault at one slider value is seen only so: a notebook's run shows the first value alone.
 
+    Args:
+        tool: what to drive; its controls return to where they were.
+        stops: how many values a slider takes; menus and switches take all of theirs.
     Returns:
         how many pictures were made.
+    Raises:
+        RuntimeError: a picture failed; it says at which control and value.
     """
+    require_count(stops, "stops", least=2)
     before = {name: control.value for name, control in tool.controls.items()}
     count = 0
     for name, control in tool.controls.items():
-        for value in _stops(control):
-            tool.set(**{name: value})
-            if tool.error.value:
-                raise RuntimeError(f"{name} = {value!r}: {tool.error.value}")
+        for value in _stops(control, stops):
+            try:
+                tool.set(**before | {name: value})
+            except Exception as failure:
+                raise RuntimeError(f"{name} = {value!r} fails: {failure}") from failure
             count += 1
-        tool.set(**before)
+    tool.set(**before)
     return count
 
 
-def _stops(control: ipywidgets.Widget) -> list:
-    if isinstance(control, ipywidgets.FloatLogSlider):
-        return [control.base**power for power in (control.min, (control.min + control.max) / 2,
-                                                  control.max)]
-    if isinstance(control, ipywidgets.Checkbox | ipywidgets.ToggleButton):
-        return [False, True]
-    if hasattr(control, "options"):
+def _stops(control: ipywidgets.Widget, count: int) -> list:
+    if isinstance(getattr(control, "index", None), int):  # menus, radio buttons
         return [value for _, value in control._options_full]
-    middle = control.min + (control.max - control.min) / 2
-    return [control.min, type(control.value)(middle), control.max]
+    if isinstance(control.value, bool):
+        return [False, True]
+    if not hasattr(control, "min"):  # free text, colours: no range to go through
+        return [control.value]
+    spread = [float(value) for value in np.linspace(control.min, control.max, count)]
+    if isinstance(control, ipywidgets.FloatLogSlider):
+        return [control.base**power for power in spread]
+    if isinstance(control.value, tuple):
+        kind = type(control.value[0])
+        return [(kind(low), kind(high)) for low, high in itertools.combinations(spread, 2)]
+    kind = type(control.value)
+    return list(dict.fromkeys(map(kind, spread)))  # a short range has fewer whole numbers
 
 
-def _jpeg(images: Sequence[Image], height: int) -> bytes:
+def _jpeg(images: Sequence[Image] | Image, height: int) -> bytes:
+    if isinstance(images, Tensor) and images.ndim == 3:
+        images = [images]
     pictures = [PIL.Image.fromarray(to_uint8(image)) for image in images]
     pictures = [
         picture.resize((max(1, round(picture.width * height / picture.height)), height))
