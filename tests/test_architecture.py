@@ -1,0 +1,250 @@
+"""Holds the library to its drawing: who may import whom, and how large and documented a module is.
+
+The rules are functions of source text, so that each can be shown to fail.
+"""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+HOUSE = Path(__file__).parents[1] / "course_lib"
+
+# The syllabus. A module imports only what stands before it.
+READING_ORDER = """
+    shapes results checks  images weights  gradients solvers  smoothing blending warping
+    generators  losses encoders classifiers  projection tuning  guidance transfer directions text
+    metrics plotting feedback  widgets  training
+""".split()
+
+# Packages with an order of their own; their front door, __init__, comes last.
+ROOMS = {
+    "generators": "base dcgan stylegan2 biggan vae vqvae flow diffusion".split(),
+    "widgets": "sliders canvas".split(),
+}
+
+METHODS = """
+    losses encoders classifiers projection tuning guidance transfer directions text metrics
+""".split()
+MAX_LINES = 400
+
+
+def read_house(folder: Path = HOUSE) -> dict[str, str]:
+    """Every module's source by its dotted name inside the library; "" is the library itself."""
+    sources = {}
+    for path in sorted(folder.rglob("*.py")):
+        parts = path.relative_to(folder).with_suffix("").parts
+        name = ".".join(part for part in parts if part != "__init__")
+        sources[name] = path.read_text(encoding="utf-8")
+    return sources
+
+
+def imports_of(name: str, sources: dict[str, str]) -> set[str]:
+    """The library's modules that the module `name` imports, wherever in its source."""
+    found = set()
+    is_package = any(other.startswith(f"{name}.") for other in sources) or name == ""
+    for node in ast.walk(ast.parse(sources[name])):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            origin = node.module or ""
+            if node.level:
+                here = ["course_lib", *filter(None, name.split("."))]
+                above = here[: len(here) - node.level + is_package]
+                origin = ".".join([*above, *filter(None, [origin])])
+            for alias in node.names:
+                inner = f"{origin}.{alias.name}"
+                found.add(inner if inner.removeprefix("course_lib.") in sources else origin)
+        elif isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
+            called = ast.unparse(node.func)
+            if called.endswith(("import_module", "__import__")):
+                found.add(str(node.args[0].value))
+    ours = {module for module in found if (module + ".").startswith("course_lib.")}
+    return {module.removeprefix("course_lib").removeprefix(".") for module in ours}
+
+
+def place(name: str) -> tuple[int, int]:
+    """Where a module stands: its rank in the reading order, then inside its package."""
+    room, _, inner = name.partition(".")
+    order = ROOMS.get(room, [])
+    return READING_ORDER.index(room), order.index(inner) if inner in order else len(order)
+
+
+def unplaced(sources: dict[str, str]) -> list[str]:
+    """Sentences about modules that have no place in the drawing."""
+    faults = []
+    for name in filter(None, sources):
+        room, _, inner = name.partition(".")
+        if room not in READING_ORDER:
+            faults.append(f"{name} has no place: write it into READING_ORDER, on purpose.")
+        elif room in ROOMS and inner and inner not in ROOMS[room]:
+            faults.append(f"{name} has no place in its package: write it into ROOMS, on purpose.")
+    return faults
+
+
+def forbidden_imports(sources: dict[str, str]) -> list[str]:
+    """Sentences about imports that the drawing does not allow."""
+    faults = []
+    placed = [name for name in sources if name.partition(".")[0] in READING_ORDER]
+    for name in placed:
+        for other in sorted(imports_of(name, sources)):
+            reason = _objection(name, other)
+            if reason:
+                faults.append(f"{name} imports {other or 'course_lib itself'}: {reason}.")
+    if "" in sources and imports_of("", sources):
+        faults.append("course_lib/__init__.py imports modules: then each import loads them all.")
+    return faults
+
+
+def _objection(name: str, other: str) -> str | None:
+    room, target = name.partition(".")[0], other.partition(".")[0]
+    if target not in READING_ORDER:
+        return "that is no module of the drawing"
+    if target == "training" and room != "training":
+        return "nobody imports how the weights were made"
+    if target == "widgets" and room != "widgets":
+        return "nothing imports the widgets"
+    if target == "plotting" and room not in ("feedback", "widgets", "training"):
+        return "only feedback, widgets and training draw figures"
+    if target == "generators" and room in METHODS and other != "generators.base":
+        return "a method speaks to generators.base alone, so that it works on every family"
+    if room == target == "training":
+        return None
+    if place(other) >= place(name):
+        return "it does not stand before it in the reading order"
+    return None
+
+
+def undocumented(sources: dict[str, str]) -> list[str]:
+    """The modules, and the public functions, classes and methods, without a docstring."""
+    faults = []
+    for name, source in sources.items():
+        tree = ast.parse(source)
+        if not ast.get_docstring(tree):
+            faults.append(f"{name or 'course_lib'} has no docstring.")
+        for node in _public(tree):
+            if not ast.get_docstring(node):
+                faults.append(f"{name}.{node.name} has no docstring.")
+    return faults
+
+
+def _public(tree: ast.Module | ast.ClassDef):
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            if not node.name.startswith("_"):
+                yield node
+                if isinstance(node, ast.ClassDef):
+                    yield from _public(node)
+
+
+def overlong(sources: dict[str, str]) -> list[str]:
+    """Sentences about modules that should be two."""
+    lengths = {name: source.count("\n") for name, source in sources.items()}
+    return [
+        f"{name} has {length} lines, more than {MAX_LINES}: give a part of it a name of its own."
+        for name, length in lengths.items() if length > MAX_LINES
+    ]
+
+
+RULES = [unplaced, forbidden_imports, undocumented, overlong]
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+def test_the_library_keeps_the_rule(rule):
+    sources = read_house()
+    assert {"", "shapes", "images", "gradients", "widgets", "widgets.sliders"} <= sources.keys()
+    assert rule(sources) == []
+
+
+def test_imports_are_found_in_the_library_as_it_is():
+    sources = read_house()
+    assert imports_of("gradients", sources) == {"checks", "shapes"}
+    assert imports_of("widgets", sources) == {"widgets.sliders"}
+    assert imports_of("shapes", sources) == set()
+
+
+@pytest.mark.parametrize("statement, expected", [
+    ("import course_lib.plotting as p", {"plotting"}),
+    ("from course_lib import plotting, images", {"plotting", "images"}),
+    ("from course_lib.plotting import show_images", {"plotting"}),
+    ("from course_lib.generators import base, load_generator", {"generators.base", "generators"}),
+    ("from . import plotting", {"plotting"}),
+    ("from .plotting import show_images", {"plotting"}),
+    ("import course_lib", {""}),
+    ("def late():\n    from course_lib.plotting import show_images", {"plotting"}),
+    ("from importlib import import_module\nimport_module('course_lib.plotting')", {"plotting"}),
+    ("import course_library\nfrom torch import plotting", set()),
+])
+def test_every_way_to_import_is_seen(statement, expected):
+    others = dict.fromkeys(("plotting", "images", "generators", "generators.base"), "")
+    assert imports_of("blending", others | {"blending": statement}) == expected
+
+
+def test_imports_relative_to_a_package_are_seen():
+    sources = {
+        "images": "", "widgets.sliders": "from ..images import to_uint8",
+        "widgets": "from .sliders import LiveImage\nfrom ..images import to_uint8",
+    }
+    assert imports_of("widgets.sliders", sources) == {"images"}
+    assert imports_of("widgets", sources) == {"widgets.sliders", "images"}
+
+
+@pytest.mark.parametrize("name, source, complaint", [
+    ("gradients", "from course_lib.blending import blend_poisson", "does not stand before it"),
+    ("checks", "from course_lib.checks import require_count", "does not stand before it"),
+    ("blending", "from course_lib.plotting import show_images", "draw figures"),
+    ("metrics", "from course_lib import plotting", "draw figures"),
+    ("feedback", "from course_lib.widgets import LiveImage", "nothing imports the widgets"),
+    ("training", "import course_lib.widgets.sliders", "nothing imports the widgets"),
+    ("widgets.canvas", "from course_lib.training import cats", "nobody imports"),
+    ("projection", "from course_lib.generators.stylegan2 import Synthesis", "every family"),
+    ("projection", "from course_lib.generators import load_generator", "every family"),
+    ("generators.base", "from course_lib.generators.dcgan import DCGAN", "does not stand before"),
+    ("generators.dcgan", "from course_lib.generators import load_generator", "not stand before"),
+    ("warping", "from course_lib.helpers import clamp", "no module of the drawing"),
+    ("warping", "import course_lib", "no module of the drawing"),
+    ("", "from course_lib.images import load_image", "loads them all"),
+])
+def test_a_forbidden_import_is_reported(name, source, complaint):
+    others = dict.fromkeys((
+        "blending", "plotting", "widgets", "widgets.sliders", "training", "training.cats",
+        "generators", "generators.base", "generators.dcgan", "generators.stylegan2",
+    ), "")
+    faults = forbidden_imports(others | {name: source})
+    assert len(faults) == 1 and complaint in faults[0], faults
+
+
+@pytest.mark.parametrize("name, source", [
+    ("blending", "from course_lib.solvers import conjugate_gradient"),
+    ("feedback", "from course_lib.plotting import show_images"),
+    ("projection", "from course_lib.generators.base import Generator"),
+    ("generators", "from course_lib.generators.dcgan import DCGAN"),
+    ("generators.dcgan", "from course_lib.generators.base import Generator"),
+    ("widgets.canvas", "from course_lib.generators import load_generator"),
+    ("training.cats", "from course_lib.generators.stylegan2 import StyleGAN2\n"
+                      "from course_lib.training.data import batches"),
+])
+def test_an_allowed_import_is_not_reported(name, source):
+    others = dict.fromkeys((
+        "solvers", "plotting", "generators.base", "generators.dcgan", "generators.stylegan2",
+        "training.data",
+    ), "")
+    assert forbidden_imports(others | {name: source}) == []
+
+
+def test_a_new_file_must_be_placed_on_purpose():
+    assert "READING_ORDER" in unplaced({"utils": ""})[0]
+    assert "ROOMS" in unplaced({"generators.mystery": ""})[0]
+    assert unplaced({"": "", "text": "", "training.cats": "", "generators": ""}) == []
+
+
+def test_missing_docstrings_are_reported():
+    source = "def f(): ...\nclass C:\n 'Has one.'\n def m(self): ...\n def _p(self): ..."
+    assert undocumented({"text": source}) == [
+        "text has no docstring.", "text.f has no docstring.", "text.m has no docstring.",
+    ]
+
+
+def test_overlong_modules_are_reported():
+    assert overlong({"text": "\n" * 401})
+    assert not overlong({"text": "\n" * 400})
