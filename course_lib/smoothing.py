@@ -62,7 +62,7 @@ def smooth_l0(
     _check(image, smoothness, beta_growth, beta_max, callback)
     if smoothness == 0:
         return Solution(image.clone(), image.new_zeros(0), True, _terms(image, []))
-    splitting = _Splitting(image)
+    splitting, smoothness = _Splitting(image), float(smoothness)
     steps, residuals, beta = [], [], 2 * smoothness
     while beta < beta_max:
         kept, residual = splitting.shrink_gradients(smoothness, beta)
@@ -98,7 +98,7 @@ def extract_edges(
 
 
 def remove_clip_art_artifacts(
-    image: Image, *, smoothness: float = 0.02, beta_growth: float = 2.0
+    image: Image, *, smoothness: float = 0.01, beta_growth: float = 2.0
 ) -> Solution:
     """Restore clip art from a JPEG: the ringing beside the edges goes, flat areas are flat again.
 
@@ -107,8 +107,8 @@ def remove_clip_art_artifacts(
 
     Args:
         image: the decompressed drawing, intensities in [0, 1].
-        smoothness: λ of `smooth_l0`; raise it for a lower JPEG quality, lower it if thin
-            lines disappear.
+        smoothness: λ of `smooth_l0`; raise it if ringing stays, lower it if thin lines go.
+            0.01 came closest to the original on a drawing saved at qualities 10 to 35.
         beta_growth: κ of `smooth_l0`.
     Returns:
         as `smooth_l0`.
@@ -133,7 +133,7 @@ def enhance_detail(
     """
     require_number(boost, "boost", least=0, most=1e3)
     solution = smooth_l0(image, smoothness=smoothness, beta_growth=beta_growth)
-    return replace(solution, value=torch.lerp(solution.value, image.detach(), boost))
+    return replace(solution, value=torch.lerp(solution.value, image.detach(), float(boost)))
 
 
 class _Splitting:
