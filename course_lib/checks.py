@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 
-def require_floats(tensor: Tensor, name: str, *, axes: int = 0) -> None:
+def require_floats(tensor: object, name: str, *, axes: int = 0) -> None:
     """Raise a `ValueError` unless `tensor` holds floats along at least so many `axes`.
 
     It reads no value, so that it costs nothing inside a solver's loop.
@@ -33,7 +33,7 @@ def require_floats(tensor: Tensor, name: str, *, axes: int = 0) -> None:
         )
 
 
-def require_finite(tensor: Tensor, name: str) -> None:
+def require_finite(tensor: object, name: str) -> None:
     """Raise a `ValueError` unless `tensor` holds floats without NaN or infinity."""
     require_floats(tensor, name)
     # A sum is the cheapest test that sees every NaN and infinity.
@@ -45,7 +45,7 @@ def require_finite(tensor: Tensor, name: str) -> None:
         )
 
 
-def require_image(image: Tensor, name: str = "image") -> None:
+def require_image(image: object, name: str = "image") -> None:
     """Raise a `ValueError` unless `image` is finite floats, (..., channels, height, width)."""
     require_finite(image, name)
     if image.ndim < 3:
@@ -65,7 +65,7 @@ def require_image(image: Tensor, name: str = "image") -> None:
         )
 
 
-def require_mask(mask: Tensor, size: Sequence[int], name: str = "mask") -> None:
+def require_mask(mask: object, size: Sequence[int], name: str = "mask") -> None:
     """Raise a `ValueError` unless `mask` is boolean, has this `size` and a True pixel."""
     if not isinstance(mask, Tensor) or mask.dtype != torch.bool:
         kind = str(mask.dtype) if isinstance(mask, Tensor) else type(mask).__name__
@@ -103,7 +103,7 @@ def require_same_device(a: Tensor, b: Tensor, names: tuple[str, str]) -> None:
         )
 
 
-def require_option(value: object, options: Sequence[str], name: str) -> None:
+def require_option(value: object, options: Sequence[str | None], name: str) -> None:
     """Raise a `ValueError` unless `value` is one of `options`."""
     if not isinstance(value, str | None) or value not in options:
         raise ValueError(
@@ -113,8 +113,8 @@ def require_option(value: object, options: Sequence[str], name: str) -> None:
 
 
 def require_number(
-    value: float, name: str, *, least: float = -math.inf, most: float = math.inf,
-    above: float = -math.inf,
+    value: object, name: str, *, least: float | int = -math.inf, most: float | int = math.inf,
+    above: float | int = -math.inf,
 ) -> None:
     """Raise a `ValueError` unless `value` is finite, in [`least`, `most`] and > `above`."""
     if isinstance(value, bool) or not isinstance(value, Real):
@@ -134,7 +134,7 @@ def require_number(
         )
 
 
-def require_count(value: int, name: str, *, least: int = 1, most: int | None = None) -> None:
+def require_count(value: object, name: str, *, least: int = 1, most: int | None = None) -> None:
     """Raise a `ValueError` unless `value` is a whole number in [`least`, `most`]."""
     whole = isinstance(value, Integral) and not isinstance(value, bool)
     if not whole or value < least or (most is not None and value > most):

@@ -9,6 +9,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+import PIL
 import PIL.Image
 import PIL.ImageOps
 import skimage
@@ -94,10 +95,10 @@ def load_image(
 def crop_square(
     image: Image,
     *,
-    centre: tuple[float, float] | None = None,
+    centre: tuple[float | int, float | int] | None = None,
     size: int | None = None,
     resolution: int | None = None,
-) -> Image:
+) -> Float[Tensor, "*batch channels side side"]:
     """Cut a square out of a picture, for photos whose subject is not centred.
 
     Args:
@@ -193,7 +194,7 @@ def _usable(device: torch.device | str, name: str) -> torch.device:
 
 
 def _inside(
-    centre: tuple[float, float] | None, width: int, height: int
+    centre: tuple[float | int, float | int] | None, width: int, height: int
 ) -> tuple[float, float]:
     if centre is None:
         return (width - 1) / 2, (height - 1) / 2
@@ -201,8 +202,8 @@ def _inside(
         x, y = (float(value) for value in centre)
     except (TypeError, ValueError) as error:
         raise ValueError(
-            f"centre is {centre!r}, which is no place in a picture: give two numbers, "
-            f"(x, y) in pixels."
+            f"centre is a {type(centre).__name__} that names no place in the picture, so there "
+            f"is nothing to cut out around it: give two numbers, (x, y) in pixels."
         ) from error
     if not (0 <= x <= width - 1 and 0 <= y <= height - 1):
         raise ValueError(
@@ -230,8 +231,10 @@ def _read(source: str | Path | PIL.Image.Image | np.ndarray) -> np.ndarray:
             with PIL.Image.open(path) as picture:
                 return _decode(picture)
     except Exception as error:  # broken files make decoders trip over anything
+        known = not isinstance(error, PIL.UnidentifiedImageError)
+        reason = " ".join(str(error).split()) if known else "no known picture format"
         raise ValueError(
-            f"{path.name if path else 'source'} can't be read as a picture ({error}): it may be "
+            f"{path.name if path else 'source'} can't be read as a picture ({reason}): it may be "
             f"broken, unfinished or too large; open it in a picture viewer and save it as PNG "
             f"or JPEG."
         ) from error
@@ -294,7 +297,7 @@ def _in_unit_range(array: np.ndarray) -> Float[np.ndarray, "..."]:
     return array.clip(0, 1).astype(np.float32)
 
 
-def _resize(image: Image, size: list[int]) -> Image:
+def _resize(image: Image, size: list[int]) -> Float[Tensor, "*batch channels rows columns"]:
     batch = image.reshape(-1, *image.shape[-3:])
     # Half precision has no anti-aliased resizing on the CPU.
     batch = batch if image.dtype == torch.float64 else batch.float()

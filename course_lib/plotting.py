@@ -14,13 +14,16 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from course_lib.images import to_uint8
-from course_lib.shapes import Image
+from course_lib.shapes import Pictures
 
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 
+Curve = Float[Tensor, " _"] | Sequence[float | int] | np.ndarray
+"""Numbers along one axis of a plot."""
+
 
 def show_images(
-    images: Sequence[Image],
+    images: Pictures,
     titles: Sequence[str] | None = None,
     *,
     alt: str,
@@ -45,7 +48,7 @@ def show_images(
 
 
 def show_maps(
-    maps: Mapping[str, Float[Tensor, "height width"]], *, alt: str, height: float = 2.6
+    maps: Mapping[str, Float[Tensor, "_ _"]], *, alt: str, height: float = 2.6
 ) -> None:
     """Show signed maps (differences, fields) on one symmetric scale: blue below 0, red above."""
     limit = max((float(values.abs().max()) for values in maps.values()), default=0) or 1.0
@@ -61,7 +64,7 @@ def show_maps(
 
 
 def show_curves(
-    curves: Mapping[str, Float[Tensor, " points"] | tuple[Sequence[float], Sequence[float]]],
+    curves: Mapping[str, Curve | tuple[Curve, Curve]],
     *,
     x_label: str,
     y_label: str,
@@ -69,7 +72,7 @@ def show_curves(
     log: bool = False,
     size: tuple[float, float] = (5.5, 2.8),
 ) -> None:
-    """Plot named curves: values over their index, or (x, y) pairs of sequences."""
+    """Plot named curves: values over their index, or pairs (x, y)."""
     figure, axes = plt.subplots(figsize=size)
     markers = "os^Dv*x"
     for index, (name, curve) in enumerate(curves.items()):
@@ -132,5 +135,5 @@ def _grid(
     return figure
 
 
-def _numbers(curve: Float[Tensor, " points"] | Sequence[float]) -> np.ndarray:
+def _numbers(curve: Curve) -> np.ndarray:
     return curve.detach().cpu().numpy() if isinstance(curve, Tensor) else np.asarray(curve)

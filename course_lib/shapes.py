@@ -4,11 +4,16 @@ Pictures are floats in [0, 1], arrays are indexed [row, column] = [y, x].
 Points are (x, y) in pixels, (0, 0) being the centre of the top left pixel.
 """
 
+from collections.abc import Sequence
+
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 Image = Float[Tensor, "*batch channels height width"]
 """A picture, or a batch of them: intensities in [0, 1] (answers of solvers may leave it)."""
+
+Pictures = Sequence[Float[Tensor, "_ _ _"]]
+"""Pictures to look at side by side, (1 or 3, height, width), each of its own size."""
 
 Mask = Bool[Tensor, "height width"]
 """Ω: True where the picture may change."""

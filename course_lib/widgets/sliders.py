@@ -9,7 +9,7 @@ import html
 import io
 import itertools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import ipywidgets
 import numpy as np
@@ -18,9 +18,9 @@ from torch import Tensor
 
 from course_lib.checks import require_count
 from course_lib.images import to_uint8
-from course_lib.shapes import Image
+from course_lib.shapes import Image, Pictures
 
-Render = Callable[..., tuple[Sequence[Image] | Image, str]]
+Render = Callable[..., tuple[Pictures | Image, str]]
 
 
 class LiveImage:
@@ -135,7 +135,7 @@ def _stops(control: ipywidgets.Widget, count: int) -> list:
     return list(dict.fromkeys(map(kind, spread)))  # a short range has fewer whole numbers
 
 
-def _jpeg(images: Sequence[Image] | Image, height: int) -> bytes:
+def _jpeg(images: Pictures | Image, height: int) -> bytes:
     if isinstance(images, Tensor) and images.ndim == 3:
         images = [images]
     pictures = [PIL.Image.fromarray(to_uint8(image)) for image in images]

@@ -1,0 +1,130 @@
+"""Figures: what is shown, on which scale, with which words."""
+
+import base64
+import io
+
+import IPython.display
+import matplotlib.pyplot as plt
+import numpy as np
+import PIL.Image
+import pytest
+import torch
+from IPython.core.formatters import DisplayFormatter
+from matplotlib.figure import Figure
+
+from course_lib import plotting
+from course_lib.plotting import show_curves, show_figure, show_images, show_maps
+
+plt.switch_backend("agg")
+
+
+@pytest.fixture
+def figures(monkeypatch) -> list[Figure]:
+    """The matplotlib figures that are shown, instead of their JPEGs."""
+    shown = []
+    monkeypatch.setattr(plotting, "show_figure", lambda figure, *, alt: shown.append(figure))
+    yield shown
+    plt.close("all")
+
+
+@pytest.fixture
+def displayed(monkeypatch) -> list:
+    """What reaches the notebook."""
+    shown = []
+    monkeypatch.setattr(IPython.display, "display", shown.append)
+    return shown
+
+
+def drawn(figure: Figure) -> list[np.ndarray]:
+    return [axes.images[0].get_array() for axes in figure.axes if axes.images]
+
+
+def test_pictures_are_drawn_as_bytes_on_one_scale(figures, rng):
+    images = [torch.rand(3, 4, 6, generator=rng) * 3 - 1, torch.full((1, 4, 6), 0.5)]
+    show_images(images, ["before", "after"], alt="noise and grey")
+    first, second = drawn(figures[0])
+    assert first.shape == second.shape == (4, 6, 3) and first.dtype == np.uint8
+    assert first.min() == 0 and first.max() == 255 and (second == 128).all()
+    assert [axes.get_title() for axes in figures[0].axes] == ["before", "after"]
+    assert not any(axes.axison for axes in figures[0].axes)
+
+
+@pytest.mark.parametrize("count, columns, expected", [
+    (3, None, (1, 3)), (3, 2, (2, 2)), (4, 2, (2, 2)), (2, 5, (1, 2)), (1, None, (1, 1)),
+])
+def test_pictures_stand_in_rows(count, columns, expected, figures):
+    show_images([torch.zeros(3, 4, 4)] * count, alt="black", columns=columns)
+    grid = figures[0].axes[0].get_gridspec()
+    assert (grid.nrows, grid.ncols) == expected
+    assert len(drawn(figures[0])) == count
+
+
+def test_pictures_of_one_row_have_one_height(figures):
+    show_images([torch.zeros(3, 10, 10), torch.zeros(3, 20, 50)], ["a", "b"], alt="black")
+    figures[0].canvas.draw()
+    boxes = [axes.images[0].get_window_extent() for axes in figures[0].axes]
+    assert boxes[0].height == pytest.approx(boxes[1].height, rel=0.05)
+    assert boxes[1].width == pytest.approx(2.5 * boxes[0].width, rel=0.05)
+
+
+def test_maps_share_a_scale_that_is_symmetric_about_zero(figures):
+    maps = {"small": torch.tensor([[0.1, -0.2]]), "large": torch.tensor([[3.0], [0.0]])}
+    show_maps(maps, alt="two maps")
+    limits = [axes.images[0].get_clim() for axes in figures[0].axes]
+    assert limits == [(-3, 3), (-3, 3)]
+    assert figures[0].axes[0].get_title() == "small\n(±3)"
+
+
+def test_a_map_of_zeros_is_drawn(figures):
+    show_maps({"zero": torch.zeros(2, 3)}, alt="nothing")
+    assert figures[0].axes[0].images[0].get_clim() == (-1, 1)
+
+
+def test_curves_are_named_and_told_apart_without_colour(figures):
+    y = torch.tensor([3.0, 2.0, 1.0], requires_grad=True)
+    curves = {"ours": y, "theirs": ([1, 2], torch.tensor([5.0, 6.0]))}
+    show_curves(curves, x_label="step", y_label="energy", alt="one falls, one rises", log=True)
+    axes = figures[0].axes[0]
+    ours, theirs = axes.lines
+    assert ours.get_xdata().tolist() == [0, 1, 2] and ours.get_ydata().tolist() == [3, 2, 1]
+    assert theirs.get_xdata().tolist() == [1, 2] and theirs.get_ydata().tolist() == [5, 6]
+    assert (axes.get_xlabel(), axes.get_ylabel(), axes.get_yscale()) == ("step", "energy", "log")
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["ours", "theirs"]
+    assert ours.get_color() != theirs.get_color() and ours.get_marker() != theirs.get_marker()
+
+
+def test_a_figure_becomes_a_small_jpeg_with_alt_text_and_is_closed(displayed):
+    before = plt.get_fignums()
+    show_images([torch.rand(3, 300, 400)] * 2, ["a", "b"], alt="two pictures of noise")
+    assert len(displayed) == 1 and plt.get_fignums() == before
+    data, metadata = DisplayFormatter().format(displayed[0])
+    assert metadata["image/jpeg"]["alt"] == "two pictures of noise"
+    content = base64.b64decode(data["image/jpeg"])
+    with PIL.Image.open(io.BytesIO(content)) as picture:
+        assert picture.format == "JPEG" and 500 < picture.width < 900
+    assert len(content) < 150_000
+
+
+@pytest.mark.parametrize("alt", ["", "  \n"])
+def test_a_figure_without_alt_text_is_refused_and_closed(alt, displayed):
+    figure = plt.figure()
+    with pytest.raises(ValueError, match=r"alt is empty, .*: say"):
+        show_figure(figure, alt=alt)
+    assert displayed == [] and not plt.fignum_exists(figure.number)
+
+
+def test_nothing_to_show_and_missing_titles_are_explained(figures):
+    with pytest.raises(ValueError, match="no picture to show"):
+        show_images([], alt="nothing")
+    with pytest.raises(ValueError, match="no picture to show"):
+        show_maps({}, alt="nothing")
+    for titles in (["one"], ["one", "two", "three"]):
+        with pytest.raises(ValueError, match=f"{len(titles)} titles for 2 pictures"):
+            show_images([torch.zeros(3, 4, 4)] * 2, titles, alt="black")
+
+
+def test_a_broken_picture_leaves_no_figure_open(figures):
+    before = plt.get_fignums()
+    with pytest.raises(ValueError, match="NaN"):
+        show_images([torch.zeros(3, 4, 4), torch.full((3, 4, 4), torch.nan)], alt="broken")
+    assert plt.get_fignums() == before and figures == []
