@@ -168,10 +168,9 @@ def save_image(image: Image, path: str | Path) -> None:
             f"create it first, or choose another."
         )
     picture = PIL.Image.fromarray(to_uint8(image))
-    options = {"quality": 95} if kind in ("JPEG", "WEBP") else {}
     part = path.with_name(path.name + ".part")
     try:
-        picture.save(part, format=kind, **options)
+        picture.save(part, format=kind, quality=95)
         part.replace(path)
     except (OSError, ValueError) as error:
         raise ValueError(

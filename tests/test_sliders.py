@@ -69,7 +69,7 @@ def test_a_failure_is_shown_and_raised_and_the_next_picture_clears_it():
     before = tool.view.value
     with pytest.raises(ValueError, match="too"):
         tool.controls["grey"].value = 1.0
-    assert "grey is &lt;too&gt; grey" in tool.error.value  # readable, not taken for a tag
+    assert ">grey is &lt;too&gt; grey" in tool.error.value  # readable, not taken for a tag
     assert tool.view.value == before
     tool.controls["grey"].value = 0.25
     assert tool.error.value == "" and tool.view.value != before

@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pytest
+import torch
 
 from course_lib.weights import import_torchvision
 
@@ -35,8 +36,11 @@ def test_an_import_that_fails_for_another_reason_is_not_hidden(monkeypatch):
 
     monkeypatch.delitem(sys.modules, "torchvision", raising=False)
     monkeypatch.setattr(sys, "meta_path", [Broken(), *sys.meta_path])
+    repairs = []
+    monkeypatch.setattr(torch.library, "Library", lambda *names: repairs.append(names))
     with pytest.raises(RuntimeError, match="built for another torch"):
         import_torchvision()
+    assert repairs == []
 
 
 def test_the_library_does_not_import_torchvision_by_itself():
