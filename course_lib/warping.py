@@ -125,7 +125,7 @@ def _deform(
     dtype = torch.promote_types(handles.dtype, torch.float32)
     if handles.ndim == 3 and handles.device.type != "mps":
         dtype = torch.float64  # the closed form cancels where a segment is far
-    p, q = (ends.to(dtype).movedim(-1, 0) for ends in (handles, moved_handles))
+    p, q = (ends.to(dtype).movedim(-1, 0).contiguous() for ends in (handles, moved_handles))
     p_centre, q_centre = (ends.flatten(1).mean(1, keepdim=True) for ends in (p, q))
     p, q = (p.flatten(1) - p_centre).reshape(p.shape), q.flatten(1) - q_centre  # for float32
     per_point = len(handles) * (1 if handles.ndim == 2 else 8 if falloff == 1 else 8 * NODES)
