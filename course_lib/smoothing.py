@@ -20,13 +20,14 @@ from torch import Tensor
 from torch.nn.functional import mse_loss
 
 from course_lib.checks import require_image, require_number
+from course_lib.gradients import gradient
 from course_lib.results import Solution
 from course_lib.shapes import Image
 
 Callback = Callable[[int, Image], object]
 
 AGREEMENT = 1e-2  # ∇S and (h, v) differ by at most 1% of the input's gradient: none to see
-TILE_BYTES = 1 << 20  # on a CPU, tiles that stay in its cache make the loop twice as fast
+TILE_BYTES = 1 << 22  # on a CPU, tiles that stay in its cache make the loop twice as fast
 
 
 @torch.no_grad()
@@ -89,12 +90,11 @@ def extract_edges(
         smoothness: λ of `smooth_l0`; larger keeps fewer edges.
         beta_growth: κ of `smooth_l0`.
     Returns:
-        √Σ (dx² + dy²) over the channels, forward differences with a periodic border, in
-        intensity per pixel: at most √2 for a grey picture in [0, 1], √6 for RGB.
+        ‖∇S‖ over x, y and the channels, in intensity per pixel: at most √2 for a grey picture
+        in [0, 1], √6 for RGB. Unlike in `smooth_l0`, nothing crosses the border.
     """
     smooth = smooth_l0(image, smoothness=smoothness, beta_growth=beta_growth).value
-    dx, dy = smooth.roll(-1, -1) - smooth, smooth.roll(-1, -2) - smooth
-    return (dx * dx + dy * dy).sum(-3, keepdim=True).sqrt()
+    return gradient(smooth).square().sum((-4, -3)).sqrt().unsqueeze(-3)
 
 
 def remove_clip_art_artifacts(
