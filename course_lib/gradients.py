@@ -23,9 +23,10 @@ def gradient(image: Image) -> VectorField:
         ValueError: `image` holds no floats, or has fewer than three axes.
     """
     require_floats(image, "image", axes=3)
-    dx = pad(image[..., :, 1:] - image[..., :, :-1], (0, 1))
-    dy = pad(image[..., 1:, :] - image[..., :-1, :], (0, 0, 0, 1))
-    return torch.stack([dx, dy], dim=-4)
+    field = image.new_zeros(*image.shape[:-3], 2, *image.shape[-3:])
+    field[..., 0, :, :, :-1] = image[..., :, 1:] - image[..., :, :-1]
+    field[..., 1, :, :-1, :] = image[..., 1:, :] - image[..., :-1, :]
+    return field
 
 
 def divergence(field: VectorField) -> Image:
