@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Literal
 
 import torch
+from jaxtyping import Bool, Float
 from skimage.feature import canny
 from torch import Tensor
 
@@ -28,6 +29,9 @@ from course_lib.solvers import Multigrid, conjugate_gradient, solve_screened
 
 Callback = Callable[[int, Tensor], None]
 Box = tuple[slice, slice]
+Canvas = Float[Tensor, "*batch channels canvas_height canvas_width"]
+CanvasMask = Bool[Tensor, "canvas_height canvas_width"]
+CanvasField = Float[Tensor, "*batch 2 channels canvas_height canvas_width"]
 TOL = 1 / 1536
 
 
@@ -78,7 +82,7 @@ def blend_poisson(
 @torch.no_grad()
 def seamless_clone(
     source: Image,
-    target: Image,
+    target: Canvas,
     mask: Mask,
     *,
     offset: tuple[int, int] = (0, 0),
@@ -297,7 +301,7 @@ def color_to_gray(image: Image, *, closeness: float = 0.01) -> Solution:
 
 
 def _fill(
-    target: Image, field: VectorField, mask: Mask, box: Box, tol: float, max_steps: int,
+    target: Image, field: CanvasField, mask: Mask, box: Box, tol: float, max_steps: int,
     callback: Callback | None,
 ) -> Solution:
     """Solve inside `box`, which is where `field` lies; no pixel of Ω is at its rim, but at
@@ -345,7 +349,7 @@ def _bounding_box(mask: Mask) -> Box:
     return tuple(spans)
 
 
-def _place_mask(mask: Mask, target: Image, offset: tuple[int, int]) -> Mask:
+def _place_mask(mask: Mask, target: Canvas, offset: tuple[int, int]) -> CanvasMask:
     if (
         not isinstance(offset, tuple | list)
         or len(offset) != 2
@@ -369,7 +373,7 @@ def _place_mask(mask: Mask, target: Image, offset: tuple[int, int]) -> Mask:
     return placed
 
 
-def _place_source(source: Image, offset: tuple[int, int], box: Box) -> Image:
+def _place_source(source: Image, offset: tuple[int, int], box: Box) -> Canvas:
     """The source as it lies in the target's box, its border pixels repeated beyond it."""
     for axis, span, shift in zip((-2, -1), box, offset[::-1], strict=True):
         length = source.shape[axis]

@@ -10,6 +10,8 @@ from torch.nn.functional import interpolate, pad
 from course_lib.results import Solution
 
 Grids = Float[Tensor, "pictures height width"]
+Band = Float[Tensor, "pictures rows width"]
+CoarseGrids = Float[Tensor, "pictures coarse_height coarse_width"]
 Callback = Callable[[int, Tensor], None]
 
 
@@ -53,7 +55,7 @@ def conjugate_gradient(
         u.addcmul_(length, p)
         r.addcmul_(length, a_p, value=-1)
         change = float((length.flatten() * _largest(p)).abs().max())
-        shrink = min(max(change / last, 1 / 8), 0.9) if last else 0.9
+        shrink = min(max(change / last, 1 / 8), 0.9) if last else 0.5
         missing.append(change * shrink / (1 - shrink))
         last = change
         if callback is not None:
@@ -142,7 +144,7 @@ class Level:
         self.bands = [slice(top, min(top + step, height)) for top in range(0, height, step)]
         self._work = omega.new_empty(pictures, min(step, height), width)
 
-    def apply(self, u: Grids, rows: slice) -> Grids:
+    def apply(self, u: Grids, rows: slice) -> Band:
         """A u in `rows`; wrong outside Ω, where whoever uses it multiplies by zero."""
         top, bottom = rows.start, rows.stop
         band, out = u[:, rows], self._work[:, : bottom - top]
@@ -154,7 +156,7 @@ class Level:
         out[:, : last - top].sub_(u[:, top + 1 : last + 1])
         return out
 
-    def residual(self, e: Grids, r: Grids, rows: slice) -> Grids:
+    def residual(self, e: Grids, r: Grids, rows: slice) -> Band:
         """r - A e in `rows`, wrong outside Ω as well."""
         out = self.apply(e, rows)
         return torch.sub(r[:, rows], out, out=out)
@@ -164,7 +166,7 @@ class Level:
         for rows in self.bands:
             e[:, rows].addcmul_(self.inverse[rows], self.residual(e, r, rows))
 
-    def coarse_residual(self, e: Grids, r: Grids) -> Grids:
+    def coarse_residual(self, e: Grids, r: Grids) -> CoarseGrids:
         """r - A e on Ω, summed over 2x2 pixels."""
         bands = [
             _coarsen(self.residual(e, r, rows).mul_(self.omega[rows]), self.omega.shape)
@@ -172,7 +174,7 @@ class Level:
         ]
         return torch.cat(bands, dim=1)
 
-    def add_coarse(self, e: Grids, coarse: Grids) -> None:
+    def add_coarse(self, e: Grids, coarse: CoarseGrids) -> None:
         """Add a correction of half the resolution to e, interpolated bilinearly."""
         fine = interpolate(coarse[None], scale_factor=2, mode="bilinear")[0]
         e.addcmul_(self.omega, fine[:, : e.shape[1], : e.shape[2]])
@@ -191,9 +193,10 @@ def solve_screened(b: Float[Tensor, "*shape"], closeness: float) -> Float[Tensor
     height, width = b.shape[-2:]
     mirrored = torch.cat([b, b.flip(-1)], -1)
     mirrored = torch.cat([mirrored, mirrored.flip(-2)], -2)
-    waves_y = 2 - 2 * torch.cos(2 * torch.pi * torch.fft.fftfreq(2 * height, device=b.device))
-    waves_x = 2 - 2 * torch.cos(2 * torch.pi * torch.fft.rfftfreq(2 * width, device=b.device))
-    spectrum = torch.fft.rfft2(mirrored) / (closeness + waves_y[:, None] + waves_x).to(b.dtype)
+    like = {"dtype": b.dtype, "device": b.device}
+    waves_y = 2 - 2 * torch.cos(2 * torch.pi * torch.fft.fftfreq(2 * height, **like))
+    waves_x = 2 - 2 * torch.cos(2 * torch.pi * torch.fft.rfftfreq(2 * width, **like))
+    spectrum = torch.fft.rfft2(mirrored) / (closeness + waves_y[:, None] + waves_x)
     return torch.fft.irfft2(spectrum, s=mirrored.shape[-2:])[..., :height, :width]
 
 
