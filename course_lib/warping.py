@@ -30,7 +30,7 @@ Rows = Float[Tensor, "2 points"]  # x, then y: each a contiguous row, which comp
 Matrices = Float[Tensor, "2 2 points"]
 
 KINDS = ("affine", "similarity", "rigid")
-CHUNK = 2**18  # points times handles computed at a time: 1 MB of float32 stays in the cache
+CHUNK = 2**18  # points times handles computed at a time: 1 MB of float32 stays in a CPU's cache
 NODES = 24  # of the quadrature along a segment
 FARTHEST = 1e9  # pixels; squares of more would leave float32
 
@@ -71,7 +71,7 @@ def deform_points(
     _require_close(points, "points")
     _require_handles(handles, moved_handles, kind, falloff)
     require_same_device(points, handles, ("points", "handles"))
-    return _deform(points.T, handles, moved_handles, kind, falloff).T
+    return _deform(points.T, handles, moved_handles, kind, falloff).T.contiguous()
 
 
 def warp_mls(
@@ -94,7 +94,8 @@ def warp_mls(
         handles, moved_handles, kind, falloff: as in `deform_points`.
         grid_step: pixels between the places where the map is evaluated; between them it is
             interpolated by cubics (the paper's bilinear interpolation errs several times
-            more at the same step). None evaluates it at every pixel.
+            more at the same step). Handles nearer to each other than a few steps that move
+            apart want a smaller one. None evaluates it at every pixel.
     Raises:
         ValueError: as `deform_points`, or `image` or `grid_step` is not of its kind.
     """
@@ -108,8 +109,11 @@ def warp_mls(
     first, rows, columns = (0, height, width) if grid_step is None else (
         -step, -(-height // step) + 3, -(-width // step) + 3  # a node more on every side
     )
-    y = first + step * torch.arange(rows, device=handles.device, dtype=handles.dtype)
-    x = first + step * torch.arange(columns, device=handles.device, dtype=handles.dtype)
+    dtype = torch.promote_types(handles.dtype, torch.float32)
+    y, x = (
+        first + step * torch.arange(count, device=image.device, dtype=dtype)
+        for count in (rows, columns)
+    )
     nodes = torch.stack(torch.meshgrid(x, y, indexing="xy")).flatten(1)
     came_from = _deform(nodes, moved_handles, handles, kind, falloff).unflatten(1, (rows, columns))
     if grid_step is not None:
@@ -122,14 +126,16 @@ def _deform(
 ) -> Rows:
     if len(handles) == 0:
         return points.clone()
-    dtype = torch.promote_types(handles.dtype, torch.float32)
+    dtype = torch.promote_types(handles.dtype, moved_handles.dtype)
+    dtype = torch.promote_types(dtype, torch.float32)
     if handles.ndim == 3 and handles.device.type != "mps":
         dtype = torch.float64  # the closed form cancels where a segment is far
     p, q = (ends.to(dtype).movedim(-1, 0).contiguous() for ends in (handles, moved_handles))
     p_centre, q_centre = (ends.flatten(1).mean(1, keepdim=True) for ends in (p, q))
     p, q = (p.flatten(1) - p_centre).reshape(p.shape), q.flatten(1) - q_centre  # for float32
     per_point = len(handles) * (1 if handles.ndim == 2 else 8 if falloff == 1 else 8 * NODES)
-    chunks = (points.to(dtype) - p_centre).split(max(1, CHUNK // per_point), dim=1)
+    chunk = CHUNK if points.device.type == "cpu" else 16 * CHUNK  # fewer, larger launches
+    chunks = (points.to(dtype) - p_centre).split(max(1, chunk // per_point), dim=1)
     moved = torch.cat([_moving_least_squares(v, p, q, kind, falloff) for v in chunks], dim=1)
     return (moved + q_centre).to(points.dtype)
 

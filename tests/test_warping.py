@@ -296,6 +296,9 @@ def test_a_batch_shares_its_warp_and_keeps_its_type(rng):
     torch.testing.assert_close(warped[1, 2], warp_mls(batch[1, 2], p, q))
     half = warp_mls(batch.half(), p.float(), q.float())
     assert half.dtype == torch.float16
+    mixed = warp_mls(batch, p.round().half(), q.double())  # computed in the finer type
+    torch.testing.assert_close(mixed, warp_mls(batch, p.round(), q), atol=2e-5, rtol=0)
+    assert deform_points(p[:0], p, q).shape == (0, 2)
     torch.testing.assert_close(half.double(), warped, atol=5e-3, rtol=0)
 
 
