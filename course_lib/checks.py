@@ -78,7 +78,7 @@ def require_mask(mask: object, size: Sequence[int], name: str = "mask") -> None:
             f"{name} has shape {tuple(mask.shape)}, but its picture is {tuple(size)} "
             f"(height, width), so they do not lie on each other: resize or crop one of them."
         )
-    if not mask.any():
+    if not mask.count_nonzero():
         raise ValueError(
             f"{name} is empty, so there is nothing to solve for: set at least one pixel to True."
         )

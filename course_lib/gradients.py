@@ -5,7 +5,6 @@ The gradient uses forward differences and is zero across the last column and row
 ⟨∇u, v⟩ = -⟨u, div v⟩ holds exactly for every u and v.
 """
 
-import torch
 from torch.nn.functional import pad
 
 from course_lib.checks import require_floats

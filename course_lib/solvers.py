@@ -66,6 +66,7 @@ def conjugate_gradient(
 
 
 BAND = 400_000  # numbers in a band
+COARSEST = 8  # pixels along a side, from where on a dense inverse is the fastest
 DAMPING = 0.8  # ω, the best for the Laplacian's upper half of the spectrum
 # By how many of a coarse pixel's four fine ones are in Ω. A straight boundary along the grid gives
 # 1/4 for all four and -1/4 for two; these fit boundaries of any shape best (discs, blobs, noise).
@@ -96,11 +97,12 @@ class Multigrid:
         omega = inside.to(dtype)
         tie = omega * (_neighbor_sum(torch.ones_like(omega)) - _neighbor_sum(omega))
         self.levels = [Level(omega, tie, pictures)]
-        while max(omega.shape) > 1:
+        while max(omega.shape) > COARSEST:
             tie, fill = _coarsen(tie, omega.shape), _coarsen(omega, omega.shape)
             tie = tie / (1 + omega.new_tensor(SERIES)[fill.long()] * tie).clamp_min(0.3)
             omega = (fill > 0).to(dtype)
             self.levels.append(Level(omega, tie, pictures))
+        self._inverse = _dense_inverse(omega, tie)
         self._product = torch.empty_like(self.levels[0].correction)
 
     def operator(self, u: Grids) -> Grids:
@@ -116,12 +118,13 @@ class Multigrid:
 
     def _cycle(self, index: int, r: Grids) -> Grids:
         level = self.levels[index]
+        if index == len(self.levels) - 1:
+            return (r.flatten(1) @ self._inverse).view_as(r)
         sweeps = 1 if index == 0 else 2  # coarse sweeps are cheap and save steps
         e = torch.mul(level.inverse, r, out=level.correction)  # a sweep that starts from zero
         for _ in range(sweeps - 1):
             level.smooth(e, r)
-        if index + 1 < len(self.levels):
-            level.add_coarse(e, self._cycle(index + 1, level.coarse_residual(e, r)))
+        level.add_coarse(e, self._cycle(index + 1, level.coarse_residual(e, r)))
         for _ in range(sweeps):
             level.smooth(e, r)
         return e
@@ -198,6 +201,16 @@ def solve_screened(b: Float[Tensor, "*shape"], closeness: float) -> Float[Tensor
     waves_x = 2 - 2 * torch.cos(2 * torch.pi * torch.fft.rfftfreq(2 * width, **like))
     spectrum = torch.fft.rfft2(mirrored) / (closeness + waves_y[:, None] + waves_x)
     return torch.fft.irfft2(spectrum, s=mirrored.shape[-2:])[..., :height, :width]
+
+
+def _dense_inverse(omega: Tensor, tie: Tensor) -> Float[Tensor, "pixels pixels"]:
+    pixels = omega.numel()
+    basis = torch.eye(pixels, dtype=omega.dtype, device=omega.device)
+    grids = omega * basis.view(pixels, *omega.shape)
+    level = Level(omega, tie, pictures=pixels)
+    matrix = torch.cat([level.apply(grids, rows).clone() for rows in level.bands], 1) * omega
+    outside = torch.diag((omega == 0).to(omega.dtype).flatten())
+    return torch.linalg.inv(matrix.flatten(1) + outside) * omega.flatten()
 
 
 def _neighbor_sum(u: Tensor) -> Tensor:
