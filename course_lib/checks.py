@@ -121,7 +121,11 @@ def require_number(
         raise ValueError(
             f"{name} is a {type(value).__name__}, but it scales the method: pass a plain number."
         )
-    if not (math.isfinite(value) and least <= value <= most and value > above):
+    try:
+        finite = math.isfinite(value)
+    except OverflowError:  # a whole number that no float holds
+        finite = False
+    if not (finite and least <= value <= most and value > above):
         bounds = [
             f"above {above:g}" if above > -math.inf else "",
             f"at least {least:g}" if least > -math.inf else "",
@@ -129,7 +133,7 @@ def require_number(
         ]
         wanted = " and ".join(filter(None, bounds)) or "finite"
         raise ValueError(
-            f"{name} is {value}, outside the range where the method is defined: "
+            f"{name} is {str(value)[:40]}, outside the range where the method is defined: "
             f"choose a number that is {wanted}."
         )
 

@@ -182,3 +182,8 @@ def test_no_check_trips_over_what_it_checks(check, value):
         check(value, name="thing")
     except ValueError as error:
         assert ": " in str(error)
+
+
+def test_a_whole_number_too_large_for_a_float_is_refused_kindly(as_users_run_it):
+    with pytest.raises(ValueError, match="outside the range"):
+        require_number(10**400, "smoothness")
