@@ -4,7 +4,6 @@ Source: Pérez, Gangnet, Blake, "Poisson Image Editing", SIGGRAPH 2003; its equa
 cited as "eq.". None of these functions is differentiable by autograd.
 """
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Literal
 
@@ -23,11 +22,10 @@ from course_lib.checks import (
     require_same_device,
 )
 from course_lib.gradients import divergence, gradient
-from course_lib.results import Solution
+from course_lib.results import Callback, Solution
 from course_lib.shapes import Image, Mask, VectorField
 from course_lib.solvers import Multigrid, conjugate_gradient, solve_screened
 
-Callback = Callable[[int, Tensor], None]
 Box = tuple[slice, slice]
 Canvas = Float[Tensor, "*batch channels canvas_height canvas_width"]
 CanvasMask = Bool[Tensor, "canvas_height canvas_width"]

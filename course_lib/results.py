@@ -1,10 +1,13 @@
-"""What the course's iterative methods return."""
+"""What the course's iterative methods return, and whom they tell of each step."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from jaxtyping import Float
 from torch import Tensor
+
+Callback = Callable[[int, Tensor], object]
+"""Called at each step with its number and the current answer."""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ Source: Xu, Lu, Xu, Jia, "Image Smoothing via L0 Gradient Minimization",
 SIGGRAPH Asia 2011, algorithm 1.
 """
 
-from collections.abc import Callable
 from dataclasses import replace
 from itertools import product
 
@@ -21,10 +20,8 @@ from torch.nn.functional import mse_loss
 
 from course_lib.checks import require_image, require_number
 from course_lib.gradients import gradient
-from course_lib.results import Solution
+from course_lib.results import Callback, Solution
 from course_lib.shapes import Image
-
-Callback = Callable[[int, Image], object]
 
 AGREEMENT = 1e-2  # ∇S and (h, v) differ by at most 1% of the input's gradient: none to see
 TILE_BYTES = 1 << 22  # on a CPU, tiles that stay in its cache make the loop twice as fast

@@ -7,12 +7,11 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn.functional import interpolate, pad
 
-from course_lib.results import Solution
+from course_lib.results import Callback, Solution
 
 Grids = Float[Tensor, "pictures height width"]
 Band = Float[Tensor, "pictures rows width"]
 CoarseGrids = Float[Tensor, "pictures coarse_height coarse_width"]
-Callback = Callable[[int, Tensor], None]
 
 
 def conjugate_gradient(
