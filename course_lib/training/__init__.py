@@ -1,0 +1,6 @@
+"""How the shipped weights were made, one command each: python -m course_lib.training --help.
+
+In reading order: `data` (pictures in), `augment`, `objective` (the game of generator and
+discriminator), `stylegan2` and `dcgan` (the two players and their recipes), `loop` (steps, log,
+sheets, checkpoints), `export` (weights and card out).
+"""

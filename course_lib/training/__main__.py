@@ -1,0 +1,44 @@
+"""Train one of the shipped models, or go on where it stopped.
+
+    python -m course_lib.training stylegan2 cats --data cats64.zip --out runs/cats
+    torchrun --nproc-per-node 2 -m course_lib.training stylegan2 cats --data ... --out ...
+"""
+
+import argparse
+import os
+from pathlib import Path
+
+import torch
+
+from course_lib.training.data import read_pictures
+from course_lib.training.loop import train
+from course_lib.training.stylegan2 import RECIPES, StyleGAN2Training, shortened
+
+
+def main() -> None:
+    """Read the command line, train, stop."""
+    parser = argparse.ArgumentParser(prog="python -m course_lib.training", description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("family", choices=["stylegan2"])
+    parser.add_argument("recipe", choices=sorted(RECIPES))
+    parser.add_argument("--data", required=True, help="zip or folder of square pictures")
+    parser.add_argument("--out", required=True, type=Path, help="checkpoint, log and sheets")
+    parser.add_argument("--minutes", type=float, help="stop after so long; run again to go on")
+    parser.add_argument("--share", type=float, default=1, help="of the recipe's pictures")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    chosen = parser.parse_args()
+    rank, processes = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+    device = torch.device(chosen.device)
+    if processes > 1:
+        torch.distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        if device.type == "cuda":
+            device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+            torch.cuda.set_device(device)
+    recipe = shortened(RECIPES[chosen.recipe], chosen.share)
+    data = read_pictures(chosen.data, recipe.stages[-1].resolution)
+    training = StyleGAN2Training(recipe, data, device=device, rank=rank, processes=processes)
+    train(training, chosen.out, minutes=chosen.minutes, writer=rank == 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,77 @@
+"""Pictures for training: a zip or a folder of image files, as one tensor in memory."""
+
+import io
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
+
+Dataset = UInt8[Tensor, "pictures 3 height width"]
+"""All pictures of a set, 0 to 255, square."""
+
+
+def read_pictures(source: str | Path, resolution: int) -> Dataset:
+    """Every picture of a zip or folder, in order of name, averaged down to `resolution`².
+
+    Raises:
+        FileNotFoundError: there is no such file or folder.
+        ValueError: there is no picture in it, or one is smaller than `resolution` or not square.
+    """
+    source = Path(source)
+    if not source.exists():
+        raise FileNotFoundError(
+            f"{source} does not exist, so there is nothing to learn from: pass a zip or a folder "
+            f"of square pictures with --data."
+        )
+    if source.is_dir():
+        paths = sorted(path for path in source.rglob("*") if path.suffix.lower() in SUFFIXES)
+        pictures = [_read(path.read_bytes(), path.name, resolution) for path in paths]
+    else:
+        with zipfile.ZipFile(source) as archive:
+            names = sorted(n for n in archive.namelist() if n.lower().endswith(SUFFIXES))
+            pictures = [_read(archive.read(name), name, resolution) for name in names]
+    if not pictures:
+        raise ValueError(
+            f"{source} holds no picture ({', '.join(SUFFIXES)}), so there is nothing to learn "
+            f"from: pass a zip or a folder of square pictures."
+        )
+    return torch.stack(pictures)
+
+
+def _read(content: bytes, name: str, resolution: int) -> Tensor:
+    picture = PIL.Image.open(io.BytesIO(content)).convert("RGB")
+    if picture.width != picture.height or picture.width < resolution:
+        raise ValueError(
+            f"{name} is {picture.width} x {picture.height}, but {resolution} x {resolution} is "
+            f"trained: crop the pictures to squares of at least that size."
+        )
+    picture = picture.resize((resolution, resolution), PIL.Image.Resampling.BOX)
+    return torch.from_numpy(np.array(picture)).permute(2, 0, 1)
+
+
+def draw_batch(
+    data: Dataset, size: int, *, flip: bool, rng: torch.Generator, device: torch.device
+) -> Float[Tensor, "size 3 height width"]:
+    """Pictures drawn at random, mirrored half of the time if `flip`, in [-1, 1]."""
+    chosen = torch.randint(len(data), (size,), generator=rng)
+    batch = data[chosen.to(data.device)].to(device).float() / 127.5 - 1
+    if flip:
+        mirrored = torch.rand(size, 1, 1, 1, generator=rng) < 0.5
+        batch = torch.where(mirrored.to(device), batch.flip(-1), batch)
+    return batch
+
+
+def halved(data: Dataset, resolution: int) -> Dataset:
+    """The set at a lower resolution: each pixel the mean of a square of them."""
+    factor = data.shape[-1] // resolution
+    if factor == 1:
+        return data
+    parts = [F.avg_pool2d(part.float(), factor).round().byte() for part in data.split(512)]
+    return torch.cat(parts)

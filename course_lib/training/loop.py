@@ -1,0 +1,87 @@
+"""Steps until the time or the recipe is over: a progress bar, a log, sheets, checkpoints."""
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Protocol
+
+import PIL.Image
+import torch
+from torch import Tensor
+from tqdm.auto import tqdm
+
+
+class Training(Protocol):
+    """What the loop needs of a training."""
+
+    seen: int
+    done: bool
+
+    def step(self) -> dict[str, Tensor]:
+        """Train on one batch; the losses."""
+
+    def samples(self, n: int) -> Tensor:
+        """Pictures to look at, (n, 3, r, r) in [0, 1]."""
+
+    def state(self) -> dict:
+        """All that training goes on from."""
+
+    def load(self, state: dict) -> None:
+        """Go on from there."""
+
+
+def train(
+    training: Training, folder: Path, *, minutes: float | None = None,
+    save_every: float = 4, writer: bool = True,
+) -> None:
+    """Train until the recipe ends or `minutes` are over; then a later call goes on from there.
+
+    Args:
+        folder: where `checkpoint.pt`, `log.jsonl` and the sheets live; made if missing.
+        save_every: minutes between two checkpoints (log line and sheet with each).
+        writer: False in all processes but the first.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    checkpoint = folder / "checkpoint.pt"
+    if checkpoint.exists():
+        training.load(torch.load(checkpoint, weights_only=True, map_location="cpu"))
+    begin = last = time.monotonic()
+    total, count = {}, 0
+    with tqdm(initial=training.seen, unit=" pictures", disable=not writer, mininterval=5) as bar:
+        while not training.done:
+            if minutes is not None and time.monotonic() - begin > 60 * minutes:
+                break
+            losses = training.step()
+            bar.update(training.seen - bar.n)
+            total = {name: total.get(name, 0) + value for name, value in losses.items()}
+            count += 1
+            if time.monotonic() - last > 60 * save_every:
+                _report(training, folder, total, count, time.monotonic() - begin, writer)
+                total, count, last = {}, 0, time.monotonic()
+    _report(training, folder, total, count, time.monotonic() - begin, writer)
+
+
+def _report(training: Training, folder: Path, total: dict, count: int, seconds: float,
+            writer: bool) -> None:
+    if not writer:
+        return
+    means = {name: round(float(value) / count, 4) for name, value in total.items()}
+    line = {"pictures": training.seen, "seconds": round(seconds), **means}
+    with open(folder / "log.jsonl", "a", encoding="utf-8") as log:
+        log.write(json.dumps(line) + "\n")
+    save_sheet(training.samples(100), folder / f"sheet-{training.seen // 1000:05d}k.jpg")
+    whole = folder / "checkpoint.part"
+    torch.save(training.state(), whole)
+    os.replace(whole, folder / "checkpoint.pt")  # never half a checkpoint
+
+
+def save_sheet(images: Tensor, path: Path, *, columns: int = 10, size: int = 64) -> None:
+    """Write pictures (n, 3, r, r) in [0, 1] side by side, small ones enlarged to `size`."""
+    factor = max(1, size // images.shape[-1])
+    images = images.repeat_interleave(factor, -1).repeat_interleave(factor, -2)
+    blank = -len(images) % columns
+    images = torch.cat([images, torch.ones(blank, *images.shape[1:], device=images.device)])
+    rows = images.unflatten(0, (-1, columns)).permute(0, 3, 1, 4, 2)
+    array = rows.flatten(0, 1).flatten(1, 2).mul(255).round().byte().cpu().numpy()
+    PIL.Image.fromarray(array).save(path, quality=88)

@@ -1,0 +1,64 @@
+"""The game: the discriminator tells real from generated, the generator fools it."""
+
+from collections.abc import Iterable
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+Logits = Float[Tensor, "batch 1"]
+
+
+def discriminator_loss(real: Logits, fake: Logits) -> Float[Tensor, ""]:
+    """-log D(x) - log(1 - D(G(z))). Source: Goodfellow et al., 2014, eq. 1."""
+    return F.softplus(-real).mean() + F.softplus(fake).mean()
+
+
+def generator_loss(fake: Logits) -> Float[Tensor, ""]:
+    """-log D(G(z)), the non-saturating one. Source: Goodfellow et al., 2014, section 3."""
+    return F.softplus(-fake).mean()
+
+
+def gradient_penalty(real: Logits, images: Float[Tensor, "batch 3 h w"]) -> Float[Tensor, ""]:
+    """R1 = ½ E‖∇ D(x)‖² on real pictures. Source: Mescheder et al., 2018, eq. 9."""
+    (gradient,) = torch.autograd.grad(real.sum(), images, create_graph=True)
+    return gradient.square().sum(dim=(1, 2, 3)).mean() / 2
+
+
+class PathLength:
+    """E(‖Jᵀy‖ - a)²: equal steps in w change the picture equally, wherever in w.
+
+    Source: Karras et al., "Analyzing and Improving the Image Quality of StyleGAN", 2020, eq. 4.
+    """
+
+    def __init__(self, decay: float = 0.01):
+        self.mean, self.decay = torch.zeros([]), decay
+
+    def __call__(
+        self, images: Float[Tensor, "batch 3 h w"], w_plus: Float[Tensor, "batch rows dim"]
+    ) -> Float[Tensor, ""]:
+        """The penalty of pictures made from `w_plus`; follows the mean length a."""
+        noise = torch.randn_like(images) / images[0, 0].numel() ** 0.5
+        (gradient,) = torch.autograd.grad((images * noise).sum(), w_plus, create_graph=True)
+        lengths = gradient.square().sum(dim=2).mean(dim=1).sqrt()
+        self.mean = torch.lerp(self.mean.to(lengths), lengths.detach().mean(), self.decay)
+        return (lengths - self.mean).square().mean()
+
+
+@torch.no_grad()
+def follow(average: nn.Module, model: nn.Module, decay: float) -> None:
+    """Move the averaged weights a step towards the model's: EMA; buffers are copied."""
+    for slow, fast in zip(average.parameters(), model.parameters(), strict=True):
+        slow.lerp_(fast, 1 - decay)
+    for slow, fast in zip(average.buffers(), model.buffers(), strict=True):
+        slow.copy_(fast)
+
+
+def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
+    """Under torchrun, the mean of all processes' gradients; alone, nothing."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        for parameter in parameters:
+            if parameter.grad is not None:
+                torch.distributed.all_reduce(parameter.grad)
+                parameter.grad /= torch.distributed.get_world_size()

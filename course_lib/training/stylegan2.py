@@ -1,0 +1,301 @@
+"""Training StyleGAN2, growing: first at 16², then each doubling is faded in.
+
+Sources: Karras et al., "Progressive Growing of GANs", ICLR 2018 (growing, which the skip
+generator allows); Karras et al., "Analyzing and Improving the Image Quality of StyleGAN", CVPR
+2020 (losses, lazy regularisation).
+"""
+
+import copy
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from course_lib.generators.stylegan2 import (
+    Discriminator,
+    StyleGAN2,
+    StyleGAN2Config,
+    official_channels,
+    smooth,
+    upsample,
+)
+from course_lib.training.augment import recolor, translate
+from course_lib.training.data import Dataset, draw_batch, halved
+from course_lib.training.objective import (
+    PathLength,
+    average_gradients,
+    discriminator_loss,
+    follow,
+    generator_loss,
+    gradient_penalty,
+)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One resolution of the growth: how many thousand pictures, in batches of what size."""
+
+    resolution: int
+    thousands: float
+    batch: int
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that one training run depends on, besides its data.
+
+    Attributes:
+        flip: whether a mirrored picture of the set is a picture of the set.
+        r1: weight γ of the gradient penalty, applied every `r1_every` steps.
+        path_length: weight of the path length penalty, every 4 steps; 0 for none.
+        translation, recoloring: augmentation, as a fraction of the size and of the range.
+        mixing: share of pictures that two codes style.
+        fade: share of a stage in which its new resolution is faded in.
+        ema_thousands: horizon of the averaged weights, shorter in the beginning.
+        noise: "random" or "none" noise maps; without, small models learn faster.
+    """
+
+    stages: tuple[Stage, ...]
+    channel_base: int = 1536
+    channel_max: int = 96
+    z_dim: int = 128
+    w_dim: int = 128
+    mapping_layers: int = 4
+    flip: bool = False
+    learning_rate: float = 0.0025
+    r1: float = 0.3
+    r1_every: int = 16
+    path_length: float = 0
+    translation: float = 1 / 8
+    recoloring: float = 0
+    mixing: float = 0.5
+    fade: float = 0.15
+    ema_thousands: float = 10
+    noise: str = "none"
+    seed: int = 0
+
+
+GROWTH = (Stage(16, 30, 64), Stage(32, 50, 32), Stage(64, 600, 24))
+
+RECIPES = {
+    "shoes": Recipe(GROWTH),
+    "bags": Recipe(GROWTH, flip=True),
+    "cats": Recipe(GROWTH, flip=True, r1=0.2, translation=1 / 16),
+    "shirts": Recipe(GROWTH, flip=True),
+}
+
+
+class StyleGAN2Training:
+    """The two players, their optimisers, and how far they are.
+
+    Attributes:
+        average: the generator with averaged weights, the one that is kept.
+        seen: real pictures shown so far, all processes together.
+    """
+
+    def __init__(self, recipe: Recipe, data: Dataset, *, device: torch.device,
+                 rank: int = 0, processes: int = 1):
+        self.recipe, self.data, self.device = recipe, data, device
+        self.processes, self.seen, self.steps = processes, 0, 0
+        torch.manual_seed(recipe.seed)  # the same first weights in every process
+        self._enter(0)
+        torch.manual_seed(recipe.seed + 1 + rank)
+        self.rng = torch.Generator().manual_seed(recipe.seed + 1 + rank)
+
+    @property
+    def done(self) -> bool:
+        """Whether the last stage has had its pictures."""
+        return self.seen >= 1000 * sum(stage.thousands for stage in self.recipe.stages)
+
+    @property
+    def stage(self) -> Stage:
+        """The one that is being trained."""
+        return self.recipe.stages[self.level]
+
+    def step(self) -> dict[str, Tensor]:
+        """Show one batch to both players; their losses."""
+        begin = 1000 * sum(stage.thousands for stage in self.recipe.stages[: self.level])
+        if self.seen >= begin + 1000 * self.stage.thousands and not self.done:
+            begin += 1000 * self.stage.thousands
+            self._enter(self.level + 1)
+        length = 1000 * self.stage.thousands * self.recipe.fade
+        self.fade = min(1.0, (self.seen - begin) / length) if self.outgoing and length else 1.0
+        losses = self._discriminator_step() | self._generator_step()
+        self.seen += self.stage.batch * self.processes
+        self.steps += 1
+        horizon = 1000 * self.recipe.ema_thousands
+        horizon = max(1, min(horizon, 0.05 * self.seen))
+        follow(self.average, self.generator, 0.5 ** (self.stage.batch * self.processes / horizon))
+        return losses
+
+    @torch.no_grad()
+    def samples(self, n: int, *, truncation_psi: float = 0.7, seed: int = 0) -> Tensor:
+        """Pictures (n, 3, r, r) in [0, 1] from the averaged weights."""
+        rng = torch.Generator().manual_seed(seed)
+        center_mean(self.average, rng)
+        z = torch.randn(n, self.recipe.z_dim, generator=rng).to(self.device)
+        w = self.average.mapping.w_avg.lerp(self.average.mapping(z), truncation_psi)
+        rows = self.average.config.num_ws
+        pictures = [
+            self.average.synthesis(part[:, None].expand(-1, rows, -1), noise="const", fade=self.fade)
+            for part in w.split(50)
+        ]
+        return (torch.cat(pictures) + 1).div(2).clamp(0, 1)
+
+    def state(self) -> dict:
+        """All that training goes on from; tensors and numbers only."""
+        modules = {name: module.state_dict() for name, module in self._modules().items()}
+        cuda = torch.cuda.get_rng_state() if self.device.type == "cuda" else None
+        return modules | {
+            "level": self.level, "seen": self.seen, "steps": self.steps,
+            "path_mean": self.path_length.mean,
+            "g_optimizer": self.g_optimizer.state_dict(),
+            "d_optimizer": self.d_optimizer.state_dict(),
+            "rng": self.rng.get_state(), "torch_rng": torch.get_rng_state(), "cuda_rng": cuda,
+        }
+
+    def load(self, state: dict) -> None:
+        """Go on from a stored `state`."""
+        self.level = 0
+        for level in range(1, state["level"] + 1):
+            self._enter(level)
+        for name, module in self._modules().items():
+            module.load_state_dict(state[name])
+        self.seen, self.steps = state["seen"], state["steps"]
+        self.path_length.mean = state["path_mean"]
+        self.g_optimizer.load_state_dict(state["g_optimizer"])
+        self.d_optimizer.load_state_dict(state["d_optimizer"])
+        self.rng.set_state(state["rng"].cpu())
+        torch.set_rng_state(state["torch_rng"].cpu())
+        if state["cuda_rng"] is not None and self.device.type == "cuda":
+            torch.cuda.set_rng_state(state["cuda_rng"].cpu())
+
+    def _modules(self) -> dict[str, nn.Module]:
+        modules = {"generator": self.generator, "average": self.average,
+                   "discriminator": self.discriminator}
+        return modules | ({"outgoing": self.outgoing} if self.outgoing else {})
+
+    def _enter(self, level: int) -> None:
+        """Build the players of a stage, on what those of the stage before have learnt."""
+        recipe, self.level = self.recipe, level
+        channels = official_channels(
+            self.stage.resolution, recipe.channel_base, recipe.channel_max
+        )
+        config = StyleGAN2Config(channels, recipe.z_dim, recipe.w_dim,
+                                 mapping_layers=recipe.mapping_layers)
+        generator, discriminator = StyleGAN2(config), Discriminator(config)
+        average, self.outgoing = copy.deepcopy(generator), None
+        if level:
+            generator.load_state_dict(self.generator.state_dict(), strict=False)
+            average.load_state_dict(self.average.state_dict(), strict=False)
+            discriminator.load_state_dict(self.discriminator.state_dict(), strict=False)
+            self.outgoing = self.discriminator.blocks[0].fromrgb
+        place = {"device": self.device, "memory_format": torch.channels_last}
+        self.generator, self.average = generator.to(**place), average.to(**place).eval()
+        self.discriminator = discriminator.to(**place)
+        self.fade, self.path_length = 1.0 if level == 0 else 0.0, PathLength()
+        self.pictures = halved(self.data, self.stage.resolution)
+        every = {"g": 4 if recipe.path_length else 0, "d": recipe.r1_every}
+        self.g_optimizer = _adam([self.generator], recipe.learning_rate, every["g"])
+        judges = [self.discriminator] + ([self.outgoing] if self.outgoing else [])
+        self.d_optimizer = _adam(judges, recipe.learning_rate, every["d"])
+
+    def _codes(self) -> Tensor:
+        """w_plus (batch, num_ws, w_dim); a share of them changes code at a random row."""
+        rows, batch = self.generator.config.num_ws, self.stage.batch
+        z = torch.randn(2 * batch, self.recipe.z_dim, generator=self.rng).to(self.device)
+        first, second = self.generator.mapping(z).chunk(2)
+        crossover = torch.randint(1, rows, (batch,), generator=self.rng)
+        mixed = torch.rand(batch, generator=self.rng) < self.recipe.mixing
+        crossover = torch.where(mixed, crossover, rows).to(self.device)
+        later = torch.arange(rows, device=self.device) >= crossover[:, None]
+        return torch.where(later[..., None], second[:, None], first[:, None])
+
+    def _paint(self, w_plus: Tensor) -> Tensor:
+        with self._precision():
+            return self.generator.synthesis(w_plus, noise=self.recipe.noise, fade=self.fade)
+
+    def _judge(self, images: Tensor) -> Tensor:
+        """Augment, then the discriminator; its new resolution counts by `fade`."""
+        images = translate(images, self.recipe.translation, self.rng)
+        images = recolor(images, self.recipe.recoloring, self.rng)
+        images = images.contiguous(memory_format=torch.channels_last)
+        judge = self.discriminator
+        with self._precision():
+            x = judge.blocks[0](judge.blocks[0].fromrgb(images))
+            if self.fade < 1:
+                smaller = smooth(images, judge.blocks[0].resample_filter, padding=1, stride=2)
+                x = self.outgoing(smaller).lerp(x, self.fade)
+            for block in judge.blocks[1:]:
+                x = block(x)
+        return judge.b4(x.float())
+
+    def _precision(self) -> torch.autocast:
+        """bfloat16 where it is fast: on CUDA."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda")
+
+    def _discriminator_step(self) -> dict[str, Tensor]:
+        recipe = self.recipe
+        real = draw_batch(self.pictures, self.stage.batch, flip=recipe.flip,
+                          rng=self.rng, device=self.device)
+        if self.fade < 1:
+            coarse = upsample(torch.nn.functional.avg_pool2d(real, 2))
+            real = coarse.lerp(real, self.fade)
+        with torch.no_grad():
+            fake = self._paint(self._codes())
+        real_logits, fake_logits = self._judge(real), self._judge(fake)
+        loss = discriminator_loss(real_logits, fake_logits)
+        found = {"discriminator": loss.detach(), "real": real_logits.detach().mean(),
+                 "fake": fake_logits.detach().mean()}
+        self.d_optimizer.zero_grad()
+        loss.backward()
+        if self.steps % recipe.r1_every == 0:
+            real.requires_grad_()
+            penalty = gradient_penalty(self._judge(real), real)
+            (recipe.r1 * recipe.r1_every * penalty).backward()
+            found["r1"] = penalty.detach()
+        self._improve(self.d_optimizer)
+        return found
+
+    def _generator_step(self) -> dict[str, Tensor]:
+        recipe, w_plus = self.recipe, self._codes()
+        penalized = recipe.path_length and self.steps % 4 == 0
+        self.discriminator.requires_grad_(False)
+        fake = self._paint(w_plus)
+        loss = generator_loss(self._judge(fake))
+        found = {"generator": loss.detach()}
+        if penalized:
+            found["path_length"] = self.path_length(fake, w_plus)
+            loss = loss + 4 * recipe.path_length * found["path_length"]
+        self.g_optimizer.zero_grad()
+        loss.backward()
+        self.discriminator.requires_grad_(True)
+        self._improve(self.g_optimizer)
+        return {name: value.detach() for name, value in found.items()}
+
+    def _improve(self, optimizer: torch.optim.Optimizer) -> None:
+        average_gradients(p for group in optimizer.param_groups for p in group["params"])
+        optimizer.step()
+
+
+def _adam(modules: list[nn.Module], rate: float, every: int) -> torch.optim.Adam:
+    """Adam, slowed where a penalty is added every so many steps, as lazy regularisation asks."""
+    share = every / (every + 1) if every else 1
+    parameters = [parameter for module in modules for parameter in module.parameters()]
+    return torch.optim.Adam(parameters, lr=rate * share, betas=(0.0, 0.99**share), eps=1e-8)
+
+
+@torch.no_grad()
+def center_mean(generator: StyleGAN2, rng: torch.Generator, n: int = 10_000) -> None:
+    """Set w_avg, which truncation pulls towards, to the mean of `n` codes."""
+    mean = torch.zeros_like(generator.mapping.w_avg)
+    for part in range(0, n, 1000):
+        z = torch.randn(min(1000, n - part), generator.config.z_dim, generator=rng)
+        mean += generator.mapping(z.to(mean.device)).sum(dim=0)
+    generator.mapping.w_avg.copy_(mean / n)
+
+
+def shortened(recipe: Recipe, share: float) -> Recipe:
+    """The same recipe with fewer pictures a stage, for a trial."""
+    stages = (replace(stage, thousands=stage.thousands * share) for stage in recipe.stages)
+    return replace(recipe, stages=tuple(stages))
