@@ -12,7 +12,6 @@ import numpy as np
 import PIL
 import PIL.Image
 import PIL.ImageOps
-import skimage
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
@@ -241,6 +240,8 @@ def _read(source: str | Path | PIL.Image.Image | np.ndarray) -> np.ndarray:
 
 def _existing(source: str | Path) -> Path:
     if str(source) in SAMPLES:
+        import skimage  # here, so that training runs where it is not installed
+
         return Path(skimage.__file__).parent / "data" / SAMPLES[str(source)]
     path = os.path.expanduser(source)
     if not os.path.isfile(path):  # not Path.is_file, which trips over names that are too long

@@ -26,3 +26,6 @@ Points = Float[Tensor, "points 2"]
 
 Handles = Float[Tensor, "handles 2"] | Float[Tensor, "handles 2 2"]
 """What a user drags: points (x, y), or line segments given by their two ends."""
+
+Latent = Float[Tensor, "batch ..."]
+"""Codes of a generator: z or w (batch, dim), w_plus (batch, num_ws, dim); no unit."""

@@ -19,7 +19,7 @@ READING_ORDER = """
 
 # Packages with an order of their own; their front door, __init__, comes last.
 ROOMS = {
-    "generators": "base dcgan stylegan2 biggan vae vqvae flow diffusion".split(),
+    "generators": "base dcgan stylegan2_networks stylegan2 biggan vae vqvae flow diffusion".split(),
     "widgets": "sliders canvas".split(),
 }
 

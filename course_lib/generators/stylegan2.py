@@ -1,369 +1,302 @@
-"""StyleGAN2: a mapping network z -> w, and a synthesis network that each layer's w styles.
+"""StyleGAN2 as a generator of the course: z -> w -> w_plus -> picture.
 
-Plain torch, no compiled operator. Names of parameters and numerics are those of the official
-PyTorch release (skip generator, residual discriminator), so that its checkpoints load.
-
-Source: Karras et al., "Analyzing and Improving the Image Quality of StyleGAN", CVPR 2020;
-the release is the one of Karras et al., "Training GANs with Limited Data", NeurIPS 2020.
+Source: Karras et al., "Analyzing and Improving the Image Quality of StyleGAN", CVPR 2020.
 """
 
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping as Table
+from typing import Any
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float
 from torch import Tensor, nn
 
-Noise = str | Sequence[Tensor]
-"""Noise maps: "random", "const" (the stored ones), "none", or one (batch or 1, r, r) a layer."""
+from course_lib.checks import (
+    require_count,
+    require_image,
+    require_number,
+    require_option,
+    require_same_shape,
+)
+from course_lib.generators.base import Generator
+from course_lib.generators.stylegan2_networks import (
+    Discriminator,
+    Mapping,
+    Noise,
+    StyleGAN2Config,
+    Synthesis,
+    fir_filter,
+)
+from course_lib.shapes import Image, Latent
+from course_lib.weights import StoredWeights
+
+WPlus = Float[Tensor, "batch num_ws w_dim"]
 
 
-@dataclass(frozen=True)
-class StyleGAN2Config:
-    """The shape of a StyleGAN2.
+class StyleGAN2(Generator):
+    """G(z) = synthesis(mapping(z)).
 
-    Attributes:
-        channels: of the blocks at 4², 8², ... up to the output's resolution.
-        z_dim, w_dim: lengths of the two codes; c_dim: number of classes, 0 if unconditional.
-        mapping_layers: depth of the mapping network.
-        conv_clamp: largest magnitude behind a convolution, as checkpoints trained in half
-            precision expect; None for no limit.
+    `mapping(z, c)` gives w, `synthesis(w_plus, noise=...)` pictures in about [-1, 1]; the
+    methods below wrap both in the course's protocol. Noise maps are "random", "const" (the
+    stored ones), "none", or one tensor (batch or 1, r, r) a layer.
     """
 
-    channels: tuple[int, ...]
-    z_dim: int = 512
-    w_dim: int = 512
-    c_dim: int = 0
-    mapping_layers: int = 8
-    conv_clamp: float | None = None
+    spaces = ("z", "w", "w_plus")
+
+    def __init__(self, config: StyleGAN2Config, name: str = "stylegan2"):
+        super().__init__()
+        self.config, self.name, self.label = config, name, None
+        self.resolution, self.z_dim, self.num_ws = config.resolution, config.z_dim, config.num_ws
+        self.mapping = Mapping(config.z_dim, config.c_dim, config.w_dim, config.mapping_layers)
+        self.synthesis = Synthesis(config)
+        self.layers = tuple(self.synthesis.layers)
+        self._judge: list[Discriminator] = []  # in a list, so that it is no part of G
 
     @property
-    def resolutions(self) -> list[int]:
-        """4, 8, ... up to the output's."""
-        return [4 << level for level in range(len(self.channels))]
+    def w_avg(self) -> Float[Tensor, " w_dim"]:
+        """The mean w, which truncation pulls towards."""
+        return self.mapping.w_avg
 
-    @property
-    def resolution(self) -> int:
-        """Height and width of the picture."""
-        return self.resolutions[-1]
+    def decode(self, latent: Latent, *, space: str = "z", noise: Noise | None = None) -> Image:
+        """The pictures of codes, (batch, 3, resolution, resolution), about [0, 1], unclamped."""
+        w_plus = self.convert(latent, space, "w_plus")
+        return (self.synthesis(w_plus, noise=self._noise(noise)) + 1) / 2
 
-    @property
-    def num_ws(self) -> int:
-        """Rows of w_plus: 2 log2(resolution) - 2."""
-        return 2 * len(self.channels)
+    def features(self, latent: Latent, layer: str, *, space: str = "z") -> Tensor:
+        """What a layer ("b8.conv0", say) holds: (batch, channels, height, width)."""
+        require_option(layer, self.layers, "layer")
+        w_plus = self.convert(latent, space, "w_plus")
+        return self.synthesis(w_plus, noise="const", until=layer)
 
-
-def official_channels(resolution: int, base: int = 32768, maximum: int = 512) -> tuple[int, ...]:
-    """The official rule: min(base / r, maximum) channels at each resolution r."""
-    levels = int(math.log2(resolution)) - 1
-    return tuple(min(base // (4 << level), maximum) for level in range(levels))
-
-
-def fir_filter() -> Tensor:
-    """The smoothing filter of all resampling: outer product of [1, 3, 3, 1], sum 1."""
-    row = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 8
-    return torch.outer(row, row)
-
-
-def smooth(x: Tensor, fir: Tensor, *, padding: int, stride: int = 1, gain: float = 1) -> Tensor:
-    """Filter each channel with `fir`, zeros around."""
-    channels = x.shape[1]
-    kernel = (fir * gain).to(x.dtype).expand(channels, 1, 4, 4)
-    return F.conv2d(x, kernel, stride=stride, padding=padding, groups=channels)
-
-
-def upsample(image: Tensor) -> Tensor:
-    """Twice the size: zeros inserted, then the FIR filter times 4.
-
-    Which is bilinear interpolation in a frame of zeros.
-    """
-    framed = F.pad(image, (1, 1, 1, 1))
-    return F.interpolate(framed, scale_factor=2, mode="bilinear")[..., 2:-2, 2:-2]
-
-
-def activate(x: Tensor, *, gain: float = 1, clamp: float | None = None) -> Tensor:
-    """Leaky ReLU (slope 0.2) times √2, which keeps the variance; then the clamp."""
-    x = F.leaky_relu(x, 0.2) * (math.sqrt(2) * gain)
-    return x if clamp is None else x.clamp(-clamp * gain, clamp * gain)
-
-
-class Linear(nn.Module):
-    """y = W x / √inputs + b, with weights of variance 1: an equalised learning rate."""
-
-    def __init__(
-        self, inputs: int, outputs: int, *, bias: float = 0, lr_multiplier: float = 1,
-        activated: bool = False,
-    ):
-        super().__init__()
-        self.weight = nn.Parameter(torch.randn(outputs, inputs) / lr_multiplier)
-        self.bias = nn.Parameter(torch.full((outputs,), float(bias)))
-        self.weight_gain, self.bias_gain = lr_multiplier / math.sqrt(inputs), lr_multiplier
-        self.activated = activated
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(batch, inputs) -> (batch, outputs)."""
-        x = F.linear(x, self.weight * self.weight_gain, self.bias * self.bias_gain)
-        return activate(x) if self.activated else x
-
-
-class Mapping(nn.Module):
-    """f: z -> w, a deep perceptron on the normalised code (and on the class, if any)."""
-
-    def __init__(self, config: StyleGAN2Config):
-        super().__init__()
-        self.layer_count = config.mapping_layers
-        width = config.z_dim
-        if config.c_dim:
-            self.embed = Linear(config.c_dim, config.w_dim)
-            width += config.w_dim
-        for index in range(self.layer_count):
-            layer = Linear(width, config.w_dim, lr_multiplier=0.01, activated=True)
-            setattr(self, f"fc{index}", layer)
-            width = config.w_dim
-        self.register_buffer("w_avg", torch.zeros(config.w_dim))
-
-    def forward(self, z: Tensor, c: Tensor | None = None) -> Tensor:
-        """z (batch, z_dim), one-hot c (batch, c_dim) -> w (batch, w_dim)."""
-        x = _normalized(z)
-        if hasattr(self, "embed"):
-            x = torch.cat([x, _normalized(self.embed(c))], dim=1)
-        for index in range(self.layer_count):
-            x = getattr(self, f"fc{index}")(x)
-        return x
-
-
-class SynthesisLayer(nn.Module):
-    """A 3x3 convolution that w modulates, then noise, bias and activation."""
-
-    def __init__(self, inputs: int, outputs: int, resolution: int, config: StyleGAN2Config,
-                 *, up: bool = False):
-        super().__init__()
-        self.up, self.clamp = up, config.conv_clamp
-        self.affine = Linear(config.w_dim, inputs, bias=1)
-        self.weight = nn.Parameter(torch.randn(outputs, inputs, 3, 3))
-        self.bias = nn.Parameter(torch.zeros(outputs))
-        self.noise_strength = nn.Parameter(torch.zeros([]))
-        self.register_buffer("noise_const", torch.randn(resolution, resolution))
-        self.register_buffer("resample_filter", fir_filter())
-
-    def forward(self, x: Tensor, w: Tensor, noise: Tensor | None = None) -> Tensor:
-        """(batch, inputs, r, r) -> (batch, outputs, r, r), or twice the size where `up`.
-
-        Scaling input and output is the same as a weight W·s / ‖W·s‖ per sample, and cheaper.
-        """
-        style = self.affine(w)
-        x = x * style[:, :, None, None].to(x.dtype)
-        if self.up:
-            x = F.conv_transpose2d(x, self.weight.transpose(0, 1), stride=2)
-            x = smooth(x, self.resample_filter, padding=1, gain=4)
-        else:
-            x = F.conv2d(x, self.weight, padding=1)
-        norm = style.square() @ self.weight.square().sum(dim=(2, 3)).T
-        x = x * (norm + 1e-8).rsqrt()[:, :, None, None].to(x.dtype)
-        if noise is not None:
-            x = x + (noise * self.noise_strength).unsqueeze(1).to(x.dtype)
-        return activate(x + self.bias[:, None, None].to(x.dtype), clamp=self.clamp)
-
-    def noise_map(self, noise: str, x: Tensor) -> Tensor | None:
-        """The map to add for a batch like `x`: (batch or 1, r, r), or None."""
-        if noise == "none":
-            return None
-        if noise == "const":
-            return self.noise_const[None]
-        return torch.randn(len(x), *self.noise_const.shape, device=x.device)
-
-
-class ToRGB(nn.Module):
-    """A 1x1 convolution to colours, modulated but not normalised."""
-
-    def __init__(self, inputs: int, config: StyleGAN2Config):
-        super().__init__()
-        self.gain, self.clamp = 1 / math.sqrt(inputs), config.conv_clamp
-        self.affine = Linear(config.w_dim, inputs, bias=1)
-        self.weight = nn.Parameter(torch.randn(3, inputs, 1, 1))
-        self.bias = nn.Parameter(torch.zeros(3))
-
-    def forward(self, x: Tensor, w: Tensor) -> Tensor:
-        """(batch, inputs, r, r) -> (batch, 3, r, r)."""
-        style = self.affine(w) * self.gain
-        x = F.conv2d(x * style[:, :, None, None].to(x.dtype), self.weight)
-        x = x + self.bias[:, None, None].to(x.dtype)
-        return x if self.clamp is None else x.clamp(-self.clamp, self.clamp)
-
-
-class SynthesisBlock(nn.Module):
-    """One resolution: the features grow, and add their part to the picture."""
-
-    def __init__(self, inputs: int, outputs: int, resolution: int, config: StyleGAN2Config):
-        super().__init__()
-        if resolution == 4:
-            self.const = nn.Parameter(torch.randn(outputs, 4, 4))
-        else:
-            self.conv0 = SynthesisLayer(inputs, outputs, resolution, config, up=True)
-        self.conv1 = SynthesisLayer(outputs, outputs, resolution, config)
-        self.torgb = ToRGB(outputs, config)
-        self.register_buffer("resample_filter", fir_filter())
-
-    @property
-    def layers(self) -> list[SynthesisLayer]:
-        """The block's convolutions, in order."""
-        return [self.conv1] if hasattr(self, "const") else [self.conv0, self.conv1]
-
-
-class Synthesis(nn.Module):
-    """g: w_plus -> picture, from a learned constant at 4², doubling the resolution."""
-
-    def __init__(self, config: StyleGAN2Config):
-        super().__init__()
-        self.resolutions = config.resolutions
-        inputs = 0
-        for resolution, channels in zip(self.resolutions, config.channels, strict=True):
-            setattr(self, f"b{resolution}", SynthesisBlock(inputs, channels, resolution, config))
-            inputs = channels
-
-    def forward(
-        self, w_plus: Tensor, *, noise: Noise = "random", fade: float = 1, layer: str | None = None
-    ) -> Tensor:
-        """w_plus (batch, num_ws, w_dim) -> pictures, about [-1, 1], (batch, 3, r, r).
-
-        Args:
-            noise: "random" | "const" | "none" | one map a layer.
-            fade: weight of the last block's colours, below 1 while training fades it in.
-            layer: stop behind this layer, "b8.conv0" say, and return its features.
-        """
-        maps = None if isinstance(noise, str) else iter(noise)
-        row, image, x = 0, None, None
-        for resolution in self.resolutions:
-            block = getattr(self, f"b{resolution}")
-            if x is None:
-                x = block.const.expand(len(w_plus), -1, -1, -1)
-            for name, conv in zip(("conv1", "conv0")[: len(block.layers)][::-1], block.layers,
-                                  strict=True):
-                added = conv.noise_map(noise, x) if maps is None else next(maps)
-                x = conv(x, w_plus[:, row], added)
-                row += 1
-                if layer == f"b{resolution}.{name}":
-                    return x
-            colors = block.torgb(x, w_plus[:, row]).float()
-            last = resolution == self.resolutions[-1]
-            image = colors if image is None else upsample(image) + (fade if last else 1) * colors
-        return image
-
-
-def _normalized(x: Tensor) -> Tensor:
-    return x * (x.square().mean(dim=1, keepdim=True) + 1e-8).rsqrt()
-
-
-class Conv(nn.Module):
-    """A convolution of the discriminator, with an equalised learning rate."""
-
-    def __init__(self, inputs: int, outputs: int, kernel: int, *, bias: bool = True,
-                 down: bool = False, activated: bool = True, clamp: float | None = None):
-        super().__init__()
-        self.weight = nn.Parameter(torch.randn(outputs, inputs, kernel, kernel))
-        self.bias = nn.Parameter(torch.zeros(outputs)) if bias else None
-        self.weight_gain = 1 / math.sqrt(inputs * kernel**2)
-        self.kernel, self.down, self.activated, self.clamp = kernel, down, activated, clamp
-        self.register_buffer("resample_filter", fir_filter())
-
-    def forward(self, x: Tensor, *, gain: float = 1) -> Tensor:
-        """(batch, inputs, r, r) -> (batch, outputs, r, r), or half the size where `down`."""
-        weight = (self.weight * self.weight_gain).to(x.dtype)
-        bias = None if self.bias is None else self.bias.to(x.dtype)
-        if self.down and self.kernel == 1:
-            x = F.conv2d(smooth(x, self.resample_filter, padding=1, stride=2), weight, bias)
-        elif self.down:
-            x = F.conv2d(smooth(x, self.resample_filter, padding=2), weight, bias, stride=2)
-        else:
-            x = F.conv2d(x, weight, bias, padding=self.kernel // 2)
-        if self.activated:
-            return activate(x, gain=gain, clamp=self.clamp)
-        return x * gain
-
-
-class DiscriminatorBlock(nn.Module):
-    """Halves the resolution, with a residual path; the first one reads the picture."""
-
-    def __init__(self, inputs: int, outputs: int, *, first: bool, clamp: float | None):
-        super().__init__()
-        if first:
-            self.fromrgb = Conv(3, inputs, 1, clamp=clamp)
-        self.conv0 = Conv(inputs, inputs, 3, clamp=clamp)
-        self.conv1 = Conv(inputs, outputs, 3, down=True, clamp=clamp)
-        self.skip = Conv(inputs, outputs, 1, bias=False, down=True, activated=False)
-        self.register_buffer("resample_filter", fir_filter())
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(batch, inputs, r, r) -> (batch, outputs, r / 2, r / 2)."""
-        half = math.sqrt(0.5)
-        return self.skip(x, gain=half) + self.conv1(self.conv0(x), gain=half)
-
-
-class DiscriminatorEnd(nn.Module):
-    """From 4² to one number, seeing also how much the pictures of a group differ."""
-
-    def __init__(self, channels: int, config: StyleGAN2Config):
-        super().__init__()
-        self.conv = Conv(channels + 1, channels, 3, clamp=config.conv_clamp)
-        self.fc = Linear(channels * 16, channels, activated=True)
-        self.out = Linear(channels, config.w_dim if config.c_dim else 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(batch, channels, 4, 4) -> (batch, 1), or (batch, w_dim) for the class to weigh."""
-        x = torch.cat([x, _group_deviation(x)], dim=1)
-        return self.out(self.fc(self.conv(x).flatten(1)))
-
-
-class Discriminator(nn.Module):
-    """D: picture -> how real it looks, a number without unit (its sigmoid is a probability)."""
-
-    def __init__(self, config: StyleGAN2Config):
-        super().__init__()
-        self.config = config
-        for resolution in config.resolutions[:0:-1]:
-            level = config.resolutions.index(resolution)
-            inputs, outputs = config.channels[level], config.channels[level - 1]
-            block = DiscriminatorBlock(
-                inputs, outputs, first=resolution == config.resolution, clamp=config.conv_clamp
+    def discriminator_features(self, images: Image) -> list[Tensor] | None:
+        """What each block of the discriminator makes of pictures in [0, 1], fine to coarse."""
+        require_image(images, "images")
+        if images.ndim != 4 or tuple(images.shape[1:]) != (3, self.resolution, self.resolution):
+            raise ValueError(
+                f"images have shape {tuple(images.shape)}, but the discriminator of {self.name} "
+                f"learnt from (batch, 3, {self.resolution}, {self.resolution}): resize them, for "
+                f"instance with images.crop_square."
             )
-            setattr(self, f"b{resolution}", block)
-        self.b4 = DiscriminatorEnd(config.channels[0], config)
+        if not self._judge:
+            return None
+        return self._judge[0].to(images.device).features(images * 2 - 1)
 
-    @property
-    def blocks(self) -> list[DiscriminatorBlock]:
-        """From the picture's resolution down to 8²."""
-        return [getattr(self, f"b{r}") for r in self.config.resolutions[:0:-1]]
+    def convert(self, latent: Latent, source: str, to: str) -> Latent:
+        """z -> w by the mapping network, w -> w_plus by repeating it for every layer."""
+        latent = super().convert(latent, source, to)
+        self.require_latent(latent, source)
+        if source == "z" and to != "z":
+            latent = self.mapping(latent, self._label(len(latent)))
+        if to == "w_plus" and source != "w_plus":
+            latent = latent[:, None].expand(-1, self.num_ws, -1)
+        return latent
 
-    def features(self, images: Tensor) -> list[Tensor]:
-        """What each block sees: images (batch, 3, r, r) in [-1, 1] -> features at r/2 ... 4²."""
-        x, found = self.blocks[0].fromrgb(images), []
-        for block in self.blocks:
-            x = block(x)
-            found.append(x)
-        return found
+    def truncate(
+        self, latent: Latent, truncation_psi: float | int, *, rows: int | None = None
+    ) -> Latent:
+        """w_avg + ψ (w - w_avg), of w or w_plus; only of the first `rows` of w_plus if given."""
+        require_number(truncation_psi, "truncation_psi")
+        pulled = self.w_avg + truncation_psi * (latent - self.w_avg)
+        if rows is None:
+            return pulled
+        require_count(rows, "rows", least=0, most=self.num_ws)
+        return torch.cat([pulled[:, :rows], latent[:, rows:]], dim=1)
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Images (batch, 3, r, r) in [-1, 1] -> (batch, 1)."""
-        return self.b4(self.features(images)[-1].float())
+    def mix_styles(self, coarse: WPlus, fine: WPlus, crossover: int) -> WPlus:
+        """Rows up to `crossover` of one w_plus, the rest of another: style mixing.
+
+        Coarse rows decide pose and shape, fine ones colour and texture.
+        """
+        require_same_shape(coarse, fine, ("coarse", "fine"))
+        require_count(crossover, "crossover", least=0, most=self.num_ws)
+        return torch.cat([coarse[:, :crossover], fine[:, crossover:]], dim=1)
+
+    def sample_latent(
+        self, n: int, *, space: str = "z", rng: torch.Generator, truncation_psi: float | int = 1.0
+    ) -> Latent:
+        """As every generator's; ψ acts in w and w_plus, since the mapping ignores z's length."""
+        if space == "z" and truncation_psi != 1:
+            raise ValueError(
+                f"truncation_psi is {truncation_psi} in z, but the mapping network normalises z, "
+                f'so that nothing would change: sample with space="w".'
+            )
+        return super().sample_latent(n, space=space, rng=rng, truncation_psi=truncation_psi)
+
+    def latent_mean(self, space: str) -> Float[Tensor, "..."]:
+        """0 in z, w_avg in w and in every row of w_plus."""
+        if space == "w":
+            return self.w_avg
+        return self._repeated(self.w_avg) if space == "w_plus" else super().latent_mean(space)
+
+    def latent_std(self, space: str) -> Float[Tensor, "..."]:
+        """1 in z; in w, and so in every row of w_plus, from 10,000 codes."""
+        if space == "w_plus":
+            return self._repeated(super().latent_std("w"))
+        return super().latent_std(space)
+
+    def latent_shape(self, space: str) -> tuple[int, ...]:
+        """The shape of one code: (z_dim,), (w_dim,) or (num_ws, w_dim)."""
+        w_dim = self.config.w_dim
+        return {"z": (self.z_dim,), "w": (w_dim,), "w_plus": (self.num_ws, w_dim)}[space]
+
+    def with_label(self, label: int) -> "StyleGAN2":
+        """The same weights, for one class."""
+        if not self.config.c_dim:
+            return super().with_label(label)
+        require_count(label, "label", least=0, most=self.config.c_dim - 1)
+        chosen = self._copy()
+        chosen.label = label
+        return chosen
+
+    def _repeated(self, code: Tensor) -> Tensor:
+        return code.expand(self.num_ws, -1)
+
+    def _label(self, batch: int) -> Tensor | None:
+        if not self.config.c_dim:
+            return None
+        if self.label is None:
+            raise ValueError(
+                f"{self.name} knows {self.config.c_dim} classes, and which one to draw is open: "
+                f"choose one with with_label(0)."
+            )
+        index = torch.full((batch,), self.label, device=self.device)
+        return F.one_hot(index, self.config.c_dim).float()
+
+    def _noise(self, noise: Noise | None) -> Noise:
+        if noise is None or isinstance(noise, str):
+            require_option(noise, ("random", "const", "none", None), "noise")
+            return noise or "const"
+        sizes = [tuple(layer.noise_const.shape) for layer in self.synthesis.layers.values()]
+        if [tuple(one.shape[-2:]) for one in noise] != sizes:
+            raise ValueError(
+                f"noise holds maps of sizes {[tuple(one.shape[-2:]) for one in noise]}, but the "
+                f"layers of {self.name} need {sizes}: pass one map a layer, (batch or 1, r, r)."
+            )
+        return noise
+
+    @classmethod
+    def recognizes(cls, tensors: Table[str, Tensor]) -> bool:
+        """Whether these are a StyleGAN2's weights, in one of the layouts that are read."""
+        return any(name.endswith(("synthesis.b4.const", "g_ema.input.input")) for name in tensors)
+
+    @classmethod
+    def from_weights(cls, weights: StoredWeights, name: str) -> "StyleGAN2":
+        """Build it from stored weights: official layout (with or without D), or the alternative.
+
+        Raises:
+            ValueError: weights are missing, too many, or of the wrong shape.
+        """
+        tensors = dict(weights.tensors)
+        if "g_ema.input.input" in tensors:
+            tensors = {f"G_ema.{key}": value for key, value in _official_names(tensors).items()}
+        elif "synthesis.b4.const" in tensors:
+            tensors = {f"G_ema.{key}": value for key, value in tensors.items()}
+        own = _part(tensors, "G_ema.")
+        config = _read_config(own, weights.settings.get("G_ema", {}), name)
+        with torch.device("meta"):
+            generator, judge = cls(config, name), Discriminator(config)
+        _fill(generator, own, name)
+        if any(key.startswith("D.") for key in tensors):
+            _fill(judge, _part(tensors, "D."), f"{name}'s discriminator")
+            generator._judge.append(judge)
+        return generator
 
 
-def _group_deviation(x: Tensor, size: int = 4) -> Tensor:
-    """The mean standard deviation within groups of pictures, as one more channel.
-
-    Source: Karras et al., "Progressive Growing of GANs", ICLR 2018, section 3.
-    """
-    batch, channels, height, width = x.shape
-    size = next(n for n in range(min(size, batch), 0, -1) if batch % n == 0)
-    groups = x.reshape(size, -1, channels, height, width)
-    deviation = (groups.var(dim=0, unbiased=False) + 1e-8).sqrt().mean(dim=(1, 2, 3))
-    return deviation.repeat(size)[:, None, None, None].expand(-1, 1, height, width)
+def _part(tensors: Table[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {key.removeprefix(prefix): value for key, value in tensors.items()
+            if key.startswith(prefix)}
 
 
-class StyleGAN2(nn.Module):
-    """G(z): mapping, then synthesis."""
+def _read_config(tensors: Table[str, Tensor], settings: Any, name: str) -> StyleGAN2Config:
+    """The config that the shapes of the weights tell; the clamp stands in the settings."""
+    try:
+        resolutions = sorted({int(found[1]) for key in tensors
+                              if (found := re.match(r"synthesis\.b(\d+)\.conv1\.weight", key))})
+        channels = tuple(len(tensors[f"synthesis.b{r}.conv1.weight"]) for r in resolutions)
+        c_dim = tensors["mapping.embed.weight"].shape[1] if "mapping.embed.weight" in tensors else 0
+        first = tensors["mapping.fc0.weight"]
+        depth = sum(re.fullmatch(r"mapping\.fc\d+\.weight", key) is not None for key in tensors)
+        known = settings if isinstance(settings, dict) else {}
+        synthesis = known.get("synthesis_kwargs") or {}
+        return StyleGAN2Config(
+            channels, first.shape[1] - (len(first) if c_dim else 0),
+            tensors["synthesis.b4.conv1.affine.weight"].shape[1], c_dim, depth,
+            synthesis.get("conv_clamp"),
+        )
+    except (KeyError, IndexError, AttributeError) as error:
+        raise ValueError(
+            f"{name} is no whole StyleGAN2 (it lacks {error}), so it can't be built: check that "
+            f"the file is complete and of this family."
+        ) from error
 
-    def __init__(self, config: StyleGAN2Config):
-        super().__init__()
-        self.config = config
-        self.mapping, self.synthesis = Mapping(config), Synthesis(config)
+
+def _fill(module: nn.Module, tensors: dict[str, Tensor], name: str) -> None:
+    """Give a module on the meta device its weights; constants that a file left out are known."""
+    wanted = module.state_dict()
+    rng = torch.Generator().manual_seed(0)
+    for key in wanted.keys() - tensors.keys():
+        if key.endswith("resample_filter"):
+            tensors[key] = fir_filter()
+    for key in sorted(wanted.keys() - tensors.keys()):
+        if key.endswith("noise_const"):
+            tensors[key] = torch.randn(wanted[key].shape, generator=rng)
+    missing, spare = wanted.keys() - tensors.keys(), tensors.keys() - wanted.keys()
+    both = wanted.keys() & tensors.keys()
+    wrong = {key for key in both if wanted[key].shape != tensors[key].shape}
+    for fault, keys in (("lacks", missing), ("has beyond its layers", spare),
+                        ("has in the wrong shape", wrong)):
+        if keys:
+            raise ValueError(
+                f"{name} {fault} {len(keys)} weights ({sorted(keys)[0]} first), so it is another "
+                f"architecture than its other weights say: check where the file comes from."
+            )
+    floats = {key: value.float().contiguous() for key, value in tensors.items()}
+    module.load_state_dict(floats, assign=True)
+    module.eval().requires_grad_(False)
+
+
+def _official_names(tensors: Table[str, Tensor]) -> dict[str, Tensor]:
+    """The widespread alternative layout's weights, under official names and in official shapes."""
+    renamed = {}
+    for key, value in _part(tensors, "g_ema.").items():
+        kind, _, rest = key.partition(".")
+        index = int(rest.split(".")[0]) if rest[:1].isdigit() else 0
+        tail = rest.partition(".")[2] if rest[:1].isdigit() else rest
+        if kind == "style":
+            renamed[f"mapping.fc{index - 1}.{tail}"] = value
+        elif kind == "input":
+            renamed["synthesis.b4.const"] = value[0]
+        elif kind == "noises":
+            level, layer = divmod(int(rest.removeprefix("noise_")) + 1, 2)
+            renamed[f"synthesis.b{4 << level}.conv{layer}.noise_const"] = value[0, 0]
+        elif kind in ("conv1", "convs"):
+            block = "b4.conv1" if kind == "conv1" else f"b{8 << index // 2}.conv{index % 2}"
+            renamed |= _official_layer(f"synthesis.{block}", tail, value)
+        elif kind in ("to_rgb1", "to_rgbs"):
+            block = "b4" if kind == "to_rgb1" else f"b{8 << index}"
+            renamed |= _official_layer(f"synthesis.{block}.torgb", tail, value)
+        else:
+            raise ValueError(
+                f"{key} is no weight of the alternative StyleGAN2 layout, so where it belongs is "
+                f"unknown: check where the file comes from."
+            )
+    if "latent_avg" in tensors:
+        renamed["mapping.w_avg"] = tensors["latent_avg"].flatten()
+    return renamed
+
+
+def _official_layer(name: str, tail: str, value: Tensor) -> dict[str, Tensor]:
+    """One weight of a convolution or of a to_rgb."""
+    reshaped = {
+        "conv.weight": ("weight", lambda v: v[0]),
+        "conv.modulation.weight": ("affine.weight", lambda v: v),
+        "conv.modulation.bias": ("affine.bias", lambda v: v),
+        "noise.weight": ("noise_strength", lambda v: v.reshape(())),
+        "activate.bias": ("bias", lambda v: v),
+        "bias": ("bias", lambda v: v.flatten()),
+    }
+    if tail not in reshaped:  # the filters, which are the same everywhere
+        return {}
+    official, change = reshaped[tail]
+    return {f"{name}.{official}": change(value)}

@@ -14,7 +14,7 @@ from torch import Tensor
 Batch = Float[Tensor, "batch 3 height width"]
 
 
-def translate(images: Batch, fraction: float, rng: torch.Generator) -> Batch:
+def translate(images: Batch, fraction: float | int, rng: torch.Generator) -> Batch:
     """Shift each picture by up to `fraction` of its size along both axes; the edge repeats."""
     size = images.shape[-1]
     reach = round(fraction * size)
@@ -29,7 +29,7 @@ def translate(images: Batch, fraction: float, rng: torch.Generator) -> Batch:
     return shifted.permute(0, 3, 1, 2)
 
 
-def recolor(images: Batch, strength: float, rng: torch.Generator) -> Batch:
+def recolor(images: Batch, strength: float | int, rng: torch.Generator) -> Batch:
     """Change brightness, saturation and contrast of each picture by up to `strength`."""
     if strength == 0:
         return images

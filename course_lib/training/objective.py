@@ -32,7 +32,7 @@ class PathLength:
     Source: Karras et al., "Analyzing and Improving the Image Quality of StyleGAN", 2020, eq. 4.
     """
 
-    def __init__(self, decay: float = 0.01):
+    def __init__(self, decay: float | int = 0.01):
         self.mean, self.decay = torch.zeros([]), decay
 
     def __call__(

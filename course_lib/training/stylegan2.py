@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from course_lib.generators.stylegan2 import (
+from course_lib.generators.stylegan2 import StyleGAN2
+from course_lib.generators.stylegan2_networks import (
     Discriminator,
-    StyleGAN2,
     StyleGAN2Config,
     official_channels,
     smooth,
@@ -36,7 +36,7 @@ class Stage:
     """One resolution of the growth: how many thousand pictures, in batches of what size."""
 
     resolution: int
-    thousands: float
+    thousands: float | int
     batch: int
 
 
@@ -62,15 +62,15 @@ class Recipe:
     w_dim: int = 128
     mapping_layers: int = 4
     flip: bool = False
-    learning_rate: float = 0.0025
-    r1: float = 0.3
+    learning_rate: float | int = 0.0025
+    r1: float | int = 0.3
     r1_every: int = 16
-    path_length: float = 0
-    translation: float = 1 / 8
-    recoloring: float = 0
-    mixing: float = 0.5
-    fade: float = 0.15
-    ema_thousands: float = 10
+    path_length: float | int = 0
+    translation: float | int = 1 / 8
+    recoloring: float | int = 0
+    mixing: float | int = 0.5
+    fade: float | int = 0.15
+    ema_thousands: float | int = 10
     noise: str = "none"
     seed: int = 0
 
@@ -129,16 +129,17 @@ class StyleGAN2Training:
         return losses
 
     @torch.no_grad()
-    def samples(self, n: int, *, truncation_psi: float = 0.7, seed: int = 0) -> Tensor:
+    def samples(self, n: int, *, truncation_psi: float | int = 0.7, seed: int = 0) -> Tensor:
         """Pictures (n, 3, r, r) in [0, 1] from the averaged weights."""
         rng = torch.Generator().manual_seed(seed)
         center_mean(self.average, rng)
         z = torch.randn(n, self.recipe.z_dim, generator=rng).to(self.device)
         w = self.average.mapping.w_avg.lerp(self.average.mapping(z), truncation_psi)
         rows = self.average.config.num_ws
+        w_plus = w[:, None].expand(-1, rows, -1)
         pictures = [
-            self.average.synthesis(part[:, None].expand(-1, rows, -1), noise="const", fade=self.fade)
-            for part in w.split(50)
+            self.average.synthesis(part, noise="const", fade=self.fade)
+            for part in w_plus.split(50)
         ]
         return (torch.cat(pictures) + 1).div(2).clamp(0, 1)
 
@@ -295,7 +296,7 @@ def center_mean(generator: StyleGAN2, rng: torch.Generator, n: int = 10_000) -> 
     generator.mapping.w_avg.copy_(mean / n)
 
 
-def shortened(recipe: Recipe, share: float) -> Recipe:
+def shortened(recipe: Recipe, share: float | int) -> Recipe:
     """The same recipe with fewer pictures a stage, for a trial."""
     stages = (replace(stage, thousands=stage.thousands * share) for stage in recipe.stages)
     return replace(recipe, stages=tuple(stages))

@@ -1,0 +1,72 @@
+"""The image manifold: generators that ship with the course, official ones, your own files."""
+
+import difflib
+from pathlib import Path
+
+import torch
+
+from course_lib.generators.base import Card, Cards, Generator
+from course_lib.generators.stylegan2 import StyleGAN2
+from course_lib.images import default_device
+from course_lib.weights import REMOTE, fetch_weights, read_weights
+
+__all__ = ["Card", "Cards", "Generator", "list_generators", "load_generator"]
+
+ASSETS = Path(__file__).parents[1] / "assets"
+FAMILIES = (StyleGAN2,)
+
+
+def list_generators() -> Cards:
+    """Cards of all generators that can be loaded by name; printing them shows a table.
+
+    First those that ship with the course, then those that are downloaded when asked for.
+    """
+    shipped = [Card.read(path) for path in sorted(ASSETS.glob("*.json"))]
+    remote = [
+        Card(one.name, one.family, one.resolution, one.bytes, one.license,
+             "official; downloaded when loaded")
+        for one in REMOTE.values()
+    ]
+    return Cards(shipped + remote)
+
+
+def load_generator(
+    name_or_path: str | Path, *, device: torch.device | str | None = None
+) -> Generator:
+    """A generator by its shipped or official name, or from a file of weights.
+
+    Its weights are frozen (they require no gradient); `tuning` makes copies that learn.
+
+    Args:
+        name_or_path: a name that `list_generators` knows, or a .safetensors, official .pkl or
+            alternative .pt file.
+        device: where to compute; `images.default_device()` if None.
+    Raises:
+        ValueError: no such name, or the file is refused or of an unknown family.
+        FileNotFoundError: no such file.
+    """
+    name = str(name_or_path)
+    shipped = ASSETS / f"{name}.safetensors"
+    if shipped.is_file():
+        path = shipped
+    elif name in REMOTE:
+        path = fetch_weights(name)
+    elif Path(name).suffix or Path(name).exists():
+        path, name = Path(name_or_path), Path(name_or_path).stem
+    else:
+        known = [card.name for card in list_generators()]
+        close = difflib.get_close_matches(name, known, n=1)
+        hint = f" (did you mean {close[0]!r}?)" if close else ""
+        raise ValueError(
+            f"there is no generator named {name!r}{hint}: take one of {', '.join(known)}, or pass "
+            f"a file of weights."
+        )
+    weights = read_weights(path)
+    for family in FAMILIES:
+        if family.recognizes(weights.tensors):
+            generator = family.from_weights(weights, name)
+            return generator.to(device or default_device())
+    raise ValueError(
+        f"{path} holds {len(weights.tensors)} tensors, but of no generator known here: the "
+        f"families are {', '.join(family.__name__ for family in FAMILIES)}."
+    )

@@ -1,0 +1,197 @@
+"""What every generator offers, so that no method need know which family it holds.
+
+G: z -> picture is the learnt image manifold: decode any likely code, and a natural picture comes
+out. Families with a mapping network have further spaces of codes (w, w_plus) before the picture.
+"""
+
+import copy
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from course_lib.checks import require_count, require_floats, require_number, require_option
+from course_lib.shapes import Image, Latent
+
+
+@dataclass(frozen=True)
+class Card:
+    """What one should know of a generator before trusting it.
+
+    Attributes:
+        bytes: size of the file; license: of the weights.
+        quality: in one line, how good its pictures are.
+        data, training: what it learnt from, and how.
+        measured: numbers by name; faults: what is known to be bad.
+    """
+
+    name: str
+    family: str
+    resolution: int
+    bytes: int
+    license: str
+    quality: str
+    data: str = ""
+    training: str = ""
+    measured: Mapping[str, object] = field(default_factory=dict)
+    faults: str = ""
+
+    @classmethod
+    def read(cls, path: Path) -> "Card":
+        """From a JSON file."""
+        return cls(**json.loads(path.read_text(encoding="utf-8")))
+
+    def write(self, path: Path) -> None:
+        """To a JSON file."""
+        path.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
+
+
+class Cards(list[Card]):
+    """Cards that print as a table."""
+
+    def __repr__(self) -> str:
+        rows = [("name", "family", "resolution", "size", "licence", "quality")]
+        rows += [
+            (card.name, card.family, f"{card.resolution}²", f"{card.bytes / 1e6:.1f} MB",
+             card.license, card.quality)
+            for card in self
+        ]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        return "\n".join(
+            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+            for row in rows
+        )
+
+
+class Generator(nn.Module, ABC):
+    """A learnt map from codes to pictures.
+
+    Attributes:
+        name: as in `load_generator`.
+        resolution: height and width of its pictures.
+        spaces: of codes, from the prior's "z" towards the picture.
+        z_dim: length of a z.
+        layers: names for `features`, from coarse to fine.
+    """
+
+    name: str
+    resolution: int
+    spaces: tuple[str, ...] = ("z",)
+    z_dim: int
+    layers: tuple[str, ...] = ()
+
+    @abstractmethod
+    def decode(self, latent: Latent, *, space: str = "z", noise: object = None) -> Image:
+        """The pictures of codes, (batch, 3, resolution, resolution), about [0, 1], unclamped.
+
+        Deterministic: noise maps, where a family has them, are the constant ones unless given.
+        """
+
+    @abstractmethod
+    def features(self, latent: Latent, layer: str, *, space: str = "z") -> Tensor:
+        """What a layer holds on the way to the pictures: (batch, channels, height, width)."""
+
+    def discriminator_features(self, images: Image) -> list[Tensor] | None:
+        """What the discriminator sees in pictures, from fine to coarse; None if it is lost."""
+        return None
+
+    def sample_latent(
+        self, n: int, *, space: str = "z", rng: torch.Generator, truncation_psi: float | int = 1.0
+    ) -> Latent:
+        """`n` random codes: z from the standard normal prior, carried on to `space`.
+
+        Args:
+            truncation_psi: ψ pulls codes towards the mean, mean + ψ (code - mean): below 1
+                pictures are more typical and less diverse.
+        Raises:
+            ValueError: n is no count, the space is none of `spaces`, or ψ is out of range.
+        """
+        require_count(n, "n")
+        self.require_space(space)
+        require_number(truncation_psi, "truncation_psi")
+        z = torch.randn(n, self.z_dim, generator=rng, device=rng.device).to(self.device)
+        latent = self.convert(z, "z", space)
+        if truncation_psi == 1:
+            return latent
+        mean = self.latent_mean(space)
+        return mean + truncation_psi * (latent - mean)
+
+    def convert(self, latent: Latent, source: str, to: str) -> Latent:
+        """Carry codes from one of `spaces` to a later one.
+
+        Raises:
+            ValueError: `to` lies before `source`, where no map leads.
+        """
+        self.require_space(source, to)
+        if self.spaces.index(to) < self.spaces.index(source):
+            raise ValueError(
+                f"{source} is asked to become {to}, but codes only go {' -> '.join(self.spaces)}: "
+                f"project the picture into {to} instead."
+            )
+        return latent
+
+    def latent_mean(self, space: str) -> Float[Tensor, "..."]:
+        """The mean code of a space: (dim,), or (num_ws, dim) for w_plus."""
+        return self._moments(space)[0]
+
+    def latent_std(self, space: str) -> Float[Tensor, "..."]:
+        """The standard deviation of each coordinate of a space."""
+        return self._moments(space)[1]
+
+    def with_label(self, label: int) -> "Generator":
+        """The same generator for one class; only conditional families have classes."""
+        raise ValueError(
+            f"{self.name} was trained without classes, so it has no label {label}: "
+            f"leave with_label out."
+        )
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.parameters()).device
+
+    def require_space(self, *spaces: str) -> None:
+        """Raise a `ValueError` unless each is one of this generator's spaces."""
+        for space in spaces:
+            require_option(space, self.spaces, "space")
+
+    def require_latent(self, latent: Tensor, space: str) -> None:
+        """Raise a `ValueError` unless `latent` is a batch of codes of `space` on this device."""
+        self.require_space(space)
+        require_floats(latent, "latent")
+        shape = tuple(self.latent_shape(space))
+        if tuple(latent.shape[1:]) != shape or latent.ndim != len(shape) + 1:
+            raise ValueError(
+                f"latent has shape {tuple(latent.shape)}, but codes of {self.name} in {space} are "
+                f"(batch, {', '.join(map(str, shape))}): convert or reshape them, or name the "
+                f"space they are from."
+            )
+        if latent.device != self.device:
+            raise ValueError(
+                f"latent is on {latent.device} and {self.name} on {self.device}, so no device can "
+                f"compute with both: move one with .to(device)."
+            )
+
+    def latent_shape(self, space: str) -> tuple[int, ...]:
+        """The shape of one code."""
+        return (self.z_dim,)
+
+    def _moments(self, space: str) -> tuple[Tensor, Tensor]:
+        """Mean and deviation; of the prior as it is known, of other spaces from 10,000 codes."""
+        self.require_space(space)
+        if space == "z":
+            zero = torch.zeros(self.z_dim, device=self.device)
+            return zero, torch.ones_like(zero)
+        with torch.no_grad():
+            rng = torch.Generator().manual_seed(123)
+            codes = self.sample_latent(10_000, space=space, rng=rng)
+        return codes.mean(dim=0), codes.std(dim=0)
+
+    def _copy(self) -> "Generator":
+        """A second generator on the same weights."""
+        return copy.copy(self)
