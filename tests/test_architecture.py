@@ -21,6 +21,7 @@ READING_ORDER = """
 ROOMS = {
     "generators": "base dcgan stylegan2_networks stylegan2 biggan vae vqvae flow diffusion".split(),
     "widgets": "sliders canvas".split(),
+    "weights": "files unpickling downloads".split(),
 }
 
 METHODS = """

@@ -95,7 +95,8 @@ def load_torch(stream: BinaryIO) -> object:
                 "torch.save(model.state_dict(), ...), where you trust the program."
             ) from error
         raise Damage(
-            f"is a damaged or unfinished torch file ({type(error).__name__}): download it again."
+            f"can't be read as a torch file without running code ({type(error).__name__}), so it "
+            f"is damaged, unfinished or no checkpoint: download it again."
         ) from error
 
 
@@ -147,6 +148,9 @@ class _Machine:
 
     # Instructions with more to them than one line; the table STEPS below names them all.
 
+    def push(self, value: object) -> None:
+        self.stack.append(value)
+
     def mark(self) -> None:
         self.outer.append(self.stack)
         self.stack = []
@@ -180,13 +184,13 @@ class _Machine:
     def name(self, full: str) -> None:
         if full not in MAKERS:
             raise _unknown(full)
-        self.stack.append(Name(full))
+        self.push(Name(full))
 
     def call(self) -> None:
         name, arguments = self.top(2)
         maker = MAKERS[name.full] if isinstance(name, Name) else None
         _require(maker is not None and type(arguments) is tuple, "calls what is no function")
-        self.stack.append(maker(self, *arguments))
+        self.push(maker(self, *arguments))
 
     def build(self) -> None:
         state = self.stack.pop()
@@ -206,10 +210,10 @@ class _Machine:
         self.budget -= len(data)
         _require(self.budget >= 0, "claims more numbers than it has bytes")
 
-    def dict(self) -> dict:
+    def new_dict(self) -> dict:
         return {}
 
-    def set(self, items: object = ()) -> set:
+    def new_set(self, items: object = ()) -> set:
         return set(items)
 
     def network(self, description: object) -> Network:
@@ -263,9 +267,9 @@ class _Machine:
 
 
 MAKERS: dict[str, Callable | None] = {
-    "collections.OrderedDict": _Machine.dict,
-    "dnnlib.util.EasyDict": _Machine.dict,
-    "builtins.set": _Machine.set,
+    "collections.OrderedDict": _Machine.new_dict,
+    "dnnlib.util.EasyDict": _Machine.new_dict,
+    "builtins.set": _Machine.new_set,
     "torch_utils.persistence._reconstruct_persistent_obj": _Machine.network,
     "torch.storage._load_from_bytes": _Machine.storage,
     "torch._utils._rebuild_tensor_v2": _Machine.tensor,
@@ -284,24 +288,22 @@ LITERALS = """
 
 # The whole instruction set: what each does with the machine m and its argument x.
 STEPS: dict[str, Callable] = {
-    **dict.fromkeys(LITERALS, lambda m, x: m.stack.append(x)),
+    **dict.fromkeys(LITERALS, lambda m, x: m.push(x)),
     **dict.fromkeys(("PROTO", "FRAME"), lambda m, x: None),
-    "NONE": lambda m, x: m.stack.append(None),
-    "NEWTRUE": lambda m, x: m.stack.append(True),
-    "NEWFALSE": lambda m, x: m.stack.append(False),
-    "EMPTY_LIST": lambda m, x: m.stack.append([]),
-    "EMPTY_DICT": lambda m, x: m.stack.append({}),
-    "EMPTY_SET": lambda m, x: m.stack.append(set()),
-    "EMPTY_TUPLE": lambda m, x: m.stack.append(()),
+    "NONE": lambda m, x: m.push(None),
+    "NEWTRUE": lambda m, x: m.push(True),
+    "NEWFALSE": lambda m, x: m.push(False),
+    "EMPTY_LIST": lambda m, x: m.push([]),
+    "EMPTY_DICT": lambda m, x: m.push({}),
+    "EMPTY_SET": lambda m, x: m.push(set()),
+    "EMPTY_TUPLE": lambda m, x: m.push(()),
     "MARK": lambda m, x: m.mark(),
     "POP": lambda m, x: m.stack.pop(),
-    "TUPLE1": lambda m, x: m.stack.append(m.top(1)),
-    "TUPLE2": lambda m, x: m.stack.append(m.top(2)),
-    "TUPLE3": lambda m, x: m.stack.append(m.top(3)),
-    "TUPLE": lambda m, x: m.stack.append(tuple(m.marked())),
-    "LIST": lambda m, x: m.stack.append(m.marked()),
-    "DICT": lambda m, x: (items := m.marked(), m.stack.append({}), m.update(items)),
-    "FROZENSET": lambda m, x: m.stack.append(frozenset(m.marked())),
+    "TUPLE1": lambda m, x: m.push(m.top(1)),
+    "TUPLE2": lambda m, x: m.push(m.top(2)),
+    "TUPLE3": lambda m, x: m.push(m.top(3)),
+    "TUPLE": lambda m, x: m.push(tuple(m.marked())),
+    "FROZENSET": lambda m, x: m.push(frozenset(m.marked())),
     "APPEND": lambda m, x: m.extend(m.top(1)),
     "APPENDS": lambda m, x: m.extend(m.marked()),
     "SETITEM": lambda m, x: m.update(m.top(2)),
@@ -310,7 +312,7 @@ STEPS: dict[str, Callable] = {
     **dict.fromkeys(("PUT", "BINPUT", "LONG_BINPUT"),
                     lambda m, x: m.memo.__setitem__(x, m.stack[-1])),
     "MEMOIZE": lambda m, x: m.memo.__setitem__(len(m.memo), m.stack[-1]),
-    **dict.fromkeys(("GET", "BINGET", "LONG_BINGET"), lambda m, x: m.stack.append(m.memo[x])),
+    **dict.fromkeys(("GET", "BINGET", "LONG_BINGET"), lambda m, x: m.push(m.memo[x])),
     "GLOBAL": lambda m, x: m.name(x.replace(" ", ".", 1)),
     "STACK_GLOBAL": lambda m, x: m.name(".".join(m.top(2))),
     "REDUCE": lambda m, x: m.call(),

@@ -1,0 +1,292 @@
+"""The only door to stored or downloaded weights.
+
+Nothing that comes through it is ever executed: safetensors hold numbers only, torch files are
+loaded in the mode that runs no code, and official `.pkl` files are read by a machine of our own
+(`unpickling`). What a file is, its content decides, not its ending.
+"""
+
+import json
+import mmap
+import os
+import zipfile
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from course_lib.weights.downloads import REMOTE, RemoteWeights, fetch_weights
+from course_lib.weights.files import Damage, Refusal, require_sha256, require_weights_file
+from course_lib.weights.unpickling import TORCH_MAGIC, Array, Network, load_torch, read_pickle
+
+__all__ = [
+    "REMOTE", "RemoteWeights", "StoredWeights", "fetch_weights", "import_torchvision",
+    "read_weights", "require_sha256", "save_weights",
+]
+
+MAX_STEPS, MAX_DEPTH, MAX_NAME = 200_000, 64, 1000  # entries, nesting, letters of a dotted name
+
+
+@dataclass(frozen=True)
+class StoredWeights:
+    """What a file of weights holds.
+
+    Attributes:
+        tensors: by dotted name, on the CPU; half precision comes back as float32.
+        settings: what the file says about them: numbers, texts, lists and dicts.
+    """
+
+    tensors: Mapping[str, Tensor]
+    settings: Mapping[str, object]
+
+
+def read_weights(path: str | Path) -> StoredWeights:
+    """Read a file of weights, without running anything in it.
+
+    - `.safetensors`: names as they are stored; settings are its metadata, read as JSON where
+      they are JSON.
+    - official StyleGAN2 `.pkl`: names begin with the network's, "G_ema.mapping.fc0.weight";
+      settings["G_ema"] are the arguments it was made with, those without a name in a list
+      under "args".
+    - `.pt`, `.pth`, `.ckpt`: dicts in dicts become dotted names, "g_ema.style.1.weight"; what
+      is no tensor but plain goes into the settings under such a name.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: the file is none of these, is damaged, or asks for more than data.
+    """
+    path = Path(path).expanduser()
+    try:
+        found = _read(path, require_weights_file(path))
+        if not found.tensors:
+            raise Refusal("holds no tensors, so there are no weights in it: check which file "
+                          "of its publisher you need.")
+        _require_plausible(found.tensors, path.stat().st_size)
+    except Refusal as refusal:
+        raise ValueError(f"{path} {refusal}") from refusal.__cause__
+    return StoredWeights({name: _widened(x) for name, x in found.tensors.items()}, found.settings)
+
+
+def save_weights(
+    path: str | Path, tensors: Mapping[str, Tensor], *, settings: Mapping[str, object],
+    half: bool = True,
+) -> None:
+    """Write weights as safetensors; the file appears whole or not at all.
+
+    Args:
+        path: where to; the folder exists.
+        tensors: by dotted name.
+        settings: what to say about them, whatever JSON can hold.
+        half: store floats in half precision, which `read_weights` widens again.
+    Raises:
+        ValueError: a number is too large for half precision, or JSON can't hold a setting.
+    """
+    from safetensors.torch import save_file
+
+    path = Path(path).expanduser()
+    stored = {name: _stored(name, tensor, half) for name, tensor in tensors.items()}
+    try:
+        metadata = {name: json.dumps(value) for name, value in settings.items()}
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"settings can't be written as JSON ({error}), so nothing was saved: pass numbers, "
+            f"texts, lists and dicts only."
+        ) from error
+    part = path.with_name(path.name + ".part")
+    try:
+        save_file(stored, part, metadata)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _stored(name: str, tensor: Tensor, half: bool) -> Tensor:
+    tensor = tensor.detach().cpu()
+    if half and tensor.is_floating_point():
+        if (tensor.abs() > torch.finfo(torch.float16).max).any():
+            raise ValueError(
+                f"{name} holds numbers beyond 65504, the largest in half precision, so they "
+                f"would become infinite: save with half=False."
+            )
+        tensor = tensor.half()
+    return tensor.clone(memory_format=torch.contiguous_format)  # no two names share numbers
+
+
+def _widened(tensor: Tensor) -> Tensor:
+    return tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else tensor
+
+
+def _read(path: Path, head: bytes) -> StoredWeights:
+    """Choose by the first bytes how to read it."""
+    if head[8:9] == b"{" and int.from_bytes(head[:8], "little") < 2**32:
+        return _read_safetensors(path)
+    with path.open("rb") as file:
+        if head.startswith(b"PK"):
+            _require_checkpoint(path)
+            return _flatten(load_torch(file))
+        if head.startswith(TORCH_MAGIC):
+            return _flatten(load_torch(file))
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as stream:
+            try:
+                return _flatten(read_pickle(stream, len(stream)))
+            except Damage as damage:
+                if head.startswith(b"\x80"):
+                    raise
+                raise Refusal(
+                    "is in none of the formats read here (safetensors, torch, pickle), or its "
+                    "beginning is lost: download it again, or export it as .safetensors."
+                ) from damage
+
+
+def _read_safetensors(path: Path) -> StoredWeights:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "pt") as file:
+            # Copies: the file may change or vanish, and these must not.
+            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}
+            metadata = file.metadata() or {}
+    except (SafetensorError, RuntimeError, ValueError, OSError) as error:
+        raise Damage(
+            "is a damaged or unfinished safetensors file: download or save it again."
+        ) from error
+    return StoredWeights(tensors, {name: _parsed(text) for name, text in metadata.items()})
+
+
+def _parsed(text: str) -> object:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+
+
+def _require_checkpoint(path: Path) -> None:
+    """Raise a `Refusal` unless a zip is laid out as torch writes it: stored, not compressed."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            entries = archive.infolist()
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        raise Damage("is a damaged or unfinished zip file: download it again.") from error
+    if not any(entry.filename.endswith("/data.pkl") for entry in entries):
+        raise Refusal(
+            "is a zip file but no checkpoint: unpack it, and pass the file of weights inside."
+        )
+    if sum(entry.file_size for entry in entries) > os.path.getsize(path):
+        raise Refusal(
+            "unpacks to more than its own size, which no checkpoint does, so it can't be trusted: "
+            "download it again from its publisher."
+        )
+
+
+def _require_plausible(tensors: Mapping[str, Tensor], size: int) -> None:
+    """Raise a `Refusal` if the tensors are no plain ones, or more than a file of `size` holds."""
+    total = 0
+    for name, tensor in tensors.items():
+        if tensor.layout != torch.strided or tensor.device.type != "cpu" or tensor.is_quantized:
+            raise Refusal(f"holds {name} in a form that is no plain tensor, which no generator "
+                          f"here can use: export it as dense numbers.")
+        total += tensor.numel() * tensor.element_size()
+    if total > 4 * size + 4096:  # 4, since two names may stand for the same numbers
+        raise Refusal(
+            f"claims {total / 1e6:.0f} MB of numbers but has {size / 1e6:.0f} MB, so it can't be "
+            f"trusted: download it again from its publisher."
+        )
+
+
+def _flatten(content: object) -> StoredWeights:
+    """Give each tensor in nested dicts, lists and networks its dotted name."""
+    walk = _Walk()
+    walk.collect("", content)
+    return StoredWeights(walk.tensors, walk.settings)
+
+
+class _Walk:
+    """What was found so far. It counts its steps: a file can name one dict a billion times."""
+
+    def __init__(self):
+        self.tensors: dict[str, Tensor] = {}
+        self.settings: dict[str, object] = {}
+        self.steps = 0
+
+    def collect(self, name: str, value: object, *, depth: int = 0, inside: bool = False) -> None:
+        """Sort `value` into tensors and settings; `inside` a network only tensors count."""
+        self.step(name, depth)
+        if isinstance(value, Array):
+            value = value.tensor
+        if isinstance(value, Tensor):
+            if name in self.tensors:
+                raise Refusal(f"holds two tensors named {name}, so it can't be trusted: "
+                              f"download it again from its publisher.")
+            self.tensors[name] = value.detach()
+        elif isinstance(value, Network):
+            if not inside:
+                self.settings |= {name: self.made_with(value)} if name else self.made_with(value)
+            for part in ("_parameters", "_buffers", "_modules"):
+                self.collect(name, value.state.get(part), depth=depth + 1, inside=True)
+        elif isinstance(value, dict):
+            self.entries(name, value, depth + 1, inside)
+        elif not inside:
+            try:
+                self.settings[name] = self.plain(value, depth)
+            except TypeError:  # a list with tensors in it; anything else is left out
+                if isinstance(value, list | tuple):
+                    self.entries(name, dict(enumerate(value)), depth + 1, inside)
+
+    def entries(self, name: str, table: dict, depth: int, inside: bool) -> None:
+        for key, value in table.items():
+            if not isinstance(key, str | int):
+                raise Refusal("names its entries by something else than texts and numbers, so it "
+                              "is no file of weights: pass another one.")
+            self.collect(f"{name}.{key}" if name else str(key), value, depth=depth, inside=inside)
+
+    def made_with(self, network: Network) -> dict[str, object]:
+        """The arguments of the network's constructor, as far as they are plain."""
+        given, found = network.state.get("_init_kwargs"), {}
+        arguments = dict(given) if isinstance(given, dict) else {}
+        if network.state.get("_init_args"):
+            arguments["args"] = network.state["_init_args"]
+        for key, value in arguments.items():
+            with suppress(TypeError):
+                found[str(key)] = self.plain(value, 0)
+        return found
+
+    def plain(self, value: object, depth: int) -> object:
+        """A copy of numbers, texts, lists and dicts; a `TypeError` for anything else."""
+        self.step("", depth)
+        if value is None or isinstance(value, str | bool | int | float):
+            return value
+        if isinstance(value, list | tuple | set | frozenset):
+            return [self.plain(item, depth + 1) for item in value]
+        if isinstance(value, dict) and all(isinstance(key, str | int) for key in value):
+            return {str(key): self.plain(item, depth + 1) for key, item in value.items()}
+        raise TypeError
+
+    def step(self, name: str, depth: int) -> None:
+        self.steps += 1
+        if self.steps > MAX_STEPS or depth > MAX_DEPTH or len(name) > MAX_NAME:
+            raise Refusal("nests more entries than weights need, so it can't be trusted: download "
+                          "it again from its publisher.")
+
+
+def import_torchvision() -> None:
+    """Import torchvision, also next to a torch that its binary was not built for.
+
+    Beside a CPU build of torch, torchvision's compiled operators are not found and its import
+    fails on two schemas that it declares the shape rules of (pytorch/vision#9085). Declaring
+    the schemas first is enough: neither operator is used in this course.
+    """
+    try:
+        import torchvision
+    except RuntimeError as error:
+        if "torchvision::nms" not in str(error):
+            raise
+        library = torch.library.Library("torchvision", "DEF")
+        library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        library.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        _keep.append(library)  # the schemas live as long as the library object
+        import torchvision  # noqa: F401
+
+
+_keep: list[torch.library.Library] = []
