@@ -5,6 +5,7 @@ sample, zeros inserted, one picture at a time.
 """
 
 import math
+import re
 
 import pytest
 import torch
@@ -36,7 +37,7 @@ def random_weights(config: StyleGAN2Config, rng: torch.Generator) -> StoredWeigh
             tensor = torch.randn(value.shape, generator=rng)
             if "resample_filter" in name:
                 tensor = FIR.float()
-            elif "mapping.fc" in name and prefix == "G_ema":
+            elif re.search(r"mapping.fc.*weight", name):
                 tensor = tensor * 100
             elif "affine.bias" in name:
                 tensor = 1 + 0.1 * tensor

@@ -13,7 +13,7 @@ from torch import Tensor
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 
-Dataset = UInt8[Tensor, "pictures 3 height width"]
+Dataset = UInt8[Tensor, "pictures 3 _ _"]
 """All pictures of a set, 0 to 255, square."""
 
 

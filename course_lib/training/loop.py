@@ -4,7 +4,7 @@ import json
 import os
 import time
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import PIL.Image
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 
+@runtime_checkable
 class Training(Protocol):
     """What the loop needs of a training."""
 
@@ -47,26 +48,27 @@ def train(
     if checkpoint.exists():
         training.load(torch.load(checkpoint, weights_only=True, map_location="cpu"))
     begin = last = time.monotonic()
-    total, count = {}, 0
+    total = {}
     with tqdm(initial=training.seen, unit=" pictures", disable=not writer, mininterval=5) as bar:
         while not training.done:
             if minutes is not None and time.monotonic() - begin > 60 * minutes:
                 break
             losses = training.step()
             bar.update(training.seen - bar.n)
-            total = {name: total.get(name, 0) + value for name, value in losses.items()}
-            count += 1
+            for name, value in losses.items():
+                total.setdefault(name, []).append(value)
             if time.monotonic() - last > 60 * save_every:
-                _report(training, folder, total, count, time.monotonic() - begin, writer)
-                total, count, last = {}, 0, time.monotonic()
-    _report(training, folder, total, count, time.monotonic() - begin, writer)
+                _report(training, folder, total, time.monotonic() - begin, writer)
+                total, last = {}, time.monotonic()
+    _report(training, folder, total, time.monotonic() - begin, writer)
 
 
-def _report(training: Training, folder: Path, total: dict, count: int, seconds: float,
-            writer: bool) -> None:
+def _report(
+    training: Training, folder: Path, total: dict, seconds: float, writer: bool
+) -> None:
     if not writer:
         return
-    means = {name: round(float(value) / count, 4) for name, value in total.items()}
+    means = {name: round(float(torch.stack(v).mean()), 4) for name, v in total.items()}
     line = {"pictures": training.seen, "seconds": round(seconds), **means}
     with open(folder / "log.jsonl", "a", encoding="utf-8") as log:
         log.write(json.dumps(line) + "\n")

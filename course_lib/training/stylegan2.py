@@ -97,7 +97,6 @@ class StyleGAN2Training:
                  rank: int = 0, processes: int = 1):
         self.recipe, self.data, self.device = recipe, data, device
         self.processes, self.seen, self.steps = processes, 0, 0
-        torch.manual_seed(recipe.seed)  # the same first weights in every process
         self._enter(0)
         torch.manual_seed(recipe.seed + 1 + rank)
         self.rng = torch.Generator().manual_seed(recipe.seed + 1 + rank)
@@ -184,7 +183,9 @@ class StyleGAN2Training:
         )
         config = StyleGAN2Config(channels, recipe.z_dim, recipe.w_dim,
                                  mapping_layers=recipe.mapping_layers)
-        generator, discriminator = StyleGAN2(config), Discriminator(config)
+        with torch.random.fork_rng(devices=[]):  # the same new weights in every process
+            torch.manual_seed(1000 * recipe.seed + level)
+            generator, discriminator = StyleGAN2(config), Discriminator(config)
         average, self.outgoing = copy.deepcopy(generator), None
         if level:
             generator.load_state_dict(self.generator.state_dict(), strict=False)

@@ -1,0 +1,140 @@
+"""From a training run to what ships: weights in half precision, and a card of what was measured."""
+
+import copy
+import itertools
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from course_lib.generators import load_generator
+from course_lib.generators.base import Card, Generator
+from course_lib.metrics import sliced_wasserstein
+from course_lib.training.data import Dataset
+from course_lib.training.loop import save_sheet
+from course_lib.weights import save_weights
+
+SOURCES = {  # data and licence of the weights, by the first word of a model's name
+    "cats": (
+        "AFHQ v1, train/cat: 4,897 centred cat faces (NAVER Corp.; Choi et al., StarGAN v2, CVPR "
+        "2020)", "CC BY-NC 4.0",
+    ),
+    "shoes": (
+        "8,686 thumbnails of shoes on white from the public set Fashion Product Images (Small), "
+        "a shop's catalogue, whose licence could not be verified", "unverified data",
+    ),
+    "bags": (
+        "2,811 thumbnails of bags on white from the public set Fashion Product Images (Small), "
+        "a shop's catalogue, whose licence could not be verified", "unverified data",
+    ),
+    "shirts": (
+        "3,107 photographs of garments, laid or hung (github.com/alexeygrigorev/clothing-dataset)",
+        "CC0 1.0",
+    ),
+}
+
+
+def export(
+    state: dict, name: str, family: str, data: Dataset, folder: Path, run: Path, *,
+    recognized: int | None = None, faults: str = "", settings: dict | None = None,
+) -> Card:
+    """Write `name`.safetensors and its card into `folder`; sheets to look at into `run`.
+
+    Args:
+        state: of a training: averaged generator, discriminator, pictures seen.
+        data: the set it learnt from, at its resolution.
+        recognized: how many of the sheet's 100 samples a person recognised.
+    """
+    tensors = {f"G_ema.{key}": value for key, value in state["average"].items()}
+    tensors |= {f"D.{key}": value for key, value in state["discriminator"].items()}
+    path = folder / f"{name}.safetensors"
+    previous = Card.read(path.with_suffix(".json")) if path.with_suffix(".json").exists() else None
+    folder.mkdir(parents=True, exist_ok=True)
+    save_weights(path, tensors, settings={"pictures": state["seen"], **(settings or {})})
+    generator = load_generator(path, device="cpu")
+    measured = measure(generator, data)
+    sheet(generator, data, run)
+    source, license = SOURCES[name.split("-")[0]]
+    measured["pictures seen"] = state["seen"]
+    measured["recognized of 100"] = recognized
+    if previous is not None:
+        measured["previous distance"] = previous.measured["distance"]
+    card = Card(
+        name, family, generator.resolution, path.stat().st_size, license,
+        f"{recognized} of 100 recognised, distance {measured['distance']} (floor "
+        f"{measured['floor']})", source, trained(run), measured, faults,
+    )
+    card.write(path.with_suffix(".json"))
+    return card
+
+
+def trained(run: Path) -> str:
+    """How long a run took, from its log."""
+    lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    ends = [a["seconds"] for a, b in itertools.pairwise(lines)
+            if b["seconds"] < a["seconds"]]
+    minutes = (sum(ends) + lines[-1]["seconds"]) / 60
+    devices = sorted({line.get("device", "cpu") for line in lines})
+    return (f"{lines[-1]['pictures']:,} pictures in {minutes:.0f} minutes on "
+            f"{' and '.join(devices)}, python -m course_lib.training")
+
+
+@torch.no_grad()
+def measure(generator: Generator, data: Dataset, *, pictures: int = 1000) -> dict[str, object]:
+    """Distance to the real pictures, the floor (real against real), and times on this machine."""
+    rng = torch.Generator().manual_seed(0)
+    pictures = min(pictures, len(data) // 2)
+    order = torch.randperm(len(data), generator=rng)
+    real, held = (data[part].float() / 255 for part in order[: 2 * pictures].chunk(2))
+    parts = [generator.decode(generator.sample_latent(n, rng=rng))
+             for n in [50] * (pictures // 50) + [pictures % 50] * (pictures % 50 > 0)]
+    fake = torch.cat(parts).clamp(0, 1)
+    distance = sliced_wasserstein(real, fake, rng=rng)
+    floor = sliced_wasserstein(real, held, rng=rng)
+    z = generator.sample_latent(16, rng=rng)
+    return {
+        "distance": round(float(distance.mean()), 1), "floor": round(float(floor.mean()), 1),
+        "distance by level": [round(float(d), 1) for d in distance],
+        "ms for 1": round(_best(lambda: generator.decode(z[:1])), 1),
+        "ms for 16": round(_best(lambda: generator.decode(z)), 1),
+    }
+
+
+def _best(call: Callable[[], object], rounds: int = 7) -> float:
+    times = []
+    for _ in range(rounds):
+        begin = time.perf_counter()
+        call()
+        times.append(1000 * (time.perf_counter() - begin))
+    return min(times)
+
+
+@torch.no_grad()
+def sheet(generator: Generator, data: Dataset, run: Path, *, truncation_psi: float = 0.7) -> None:
+    """100 samples; and eight of them, each above its nearest training picture: no copies?"""
+    rng = torch.Generator().manual_seed(1)
+    if "w" in generator.spaces:
+        latent = generator.sample_latent(100, space="w", rng=rng, truncation_psi=truncation_psi)
+        images = generator.decode(latent, space="w").clamp(0, 1)
+    else:
+        images = generator.decode(generator.sample_latent(100, rng=rng) * truncation_psi)
+    save_sheet(images.clamp(0, 1), run / "samples.png")
+    eight = images[:8].clamp(0, 1)
+    save_sheet(torch.cat([eight, nearest(eight, data)]), run / "nearest.png", columns=8)
+
+
+def nearest(images: Tensor, data: Dataset) -> Tensor:
+    """The training picture (or its mirror image) nearest to each picture, by squared error."""
+    best = torch.full((len(images),), torch.inf)
+    found = copy.deepcopy(images)
+    for part in data.split(256):
+        for candidates in (part.float() / 255, part.flip(-1).float() / 255):
+            distances = torch.cdist(images.flatten(1), candidates.flatten(1))
+            distance, index = distances.min(dim=1)
+            closer = distance < best
+            found[closer] = candidates[index[closer]]
+            best = torch.minimum(best, distance)
+    return found

@@ -1,0 +1,247 @@
+"""How the shipped weights are made: the parts of training, its growth, and that it resumes."""
+
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from dataclasses import replace
+
+import numpy as np
+import PIL.Image
+import pytest
+import torch
+
+from course_lib.generators.stylegan2_networks import smooth, upsample
+from course_lib.training.augment import recolor, translate
+from course_lib.training.data import draw_batch, halved, read_pictures
+from course_lib.training.loop import save_sheet, train
+from course_lib.training.objective import (
+    PathLength,
+    discriminator_loss,
+    follow,
+    generator_loss,
+    gradient_penalty,
+)
+from course_lib.training.stylegan2 import Recipe, Stage, StyleGAN2Training
+
+CPU = torch.device("cpu")
+TINY = Recipe(
+    (Stage(8, 0.064, 8), Stage(16, 0.064, 8)), channel_base=64, channel_max=8, z_dim=8, w_dim=8,
+    mapping_layers=2, flip=True, r1_every=2,
+)
+
+
+@pytest.fixture
+def data(rng) -> torch.Tensor:
+    return torch.randint(256, (20, 3, 16, 16), generator=rng, dtype=torch.uint8)
+
+
+def test_pictures_are_read_from_zip_and_folder_alike(tmp_path, rng):
+    arrays = torch.randint(256, (3, 8, 8, 3), generator=rng, dtype=torch.uint8).numpy()
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for index, array in enumerate(arrays):
+        PIL.Image.fromarray(array).save(folder / f"{index}.png")
+    (folder / "labels.json").write_text("[]")
+    with zipfile.ZipFile(tmp_path / "set.zip", "w") as archive:
+        for path in folder.iterdir():
+            archive.write(path, f"images/{path.name}")
+    expected = torch.from_numpy(arrays).permute(0, 3, 1, 2)
+    assert torch.equal(read_pictures(folder, 8), expected)
+    assert torch.equal(read_pictures(tmp_path / "set.zip", 8), expected)
+    mean = expected.float().unfold(2, 2, 2).unfold(3, 2, 2).mean(dim=(-1, -2))
+    assert (read_pictures(folder, 4).float() - mean).abs().max() <= 1
+
+
+def test_sets_that_cannot_be_trained_on_are_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match="--data"):
+        read_pictures(tmp_path / "none.zip", 8)
+    with pytest.raises(ValueError, match="holds no picture"):
+        read_pictures(tmp_path, 8)
+    PIL.Image.fromarray(np.zeros((8, 9, 3), np.uint8)).save(tmp_path / "wide.png")
+    with pytest.raises(ValueError, match=r"wide.png is 9 x 8"):
+        read_pictures(tmp_path, 8)
+
+
+def test_batches_are_pictures_of_the_set_or_their_mirror_images(data, rng):
+    plain = draw_batch(data, 50, flip=False, rng=rng, device=CPU)
+    known = {tuple(picture.flatten().tolist()) for picture in data}
+    mirrored = {tuple(picture.flatten().tolist()) for picture in data.flip(-1)}
+    keys = [tuple(p.flatten().tolist()) for p in ((plain + 1) * 127.5).round().int()]
+    assert all(key in known for key in keys) and len(set(keys)) > 10
+    flipped = draw_batch(data, 50, flip=True, rng=rng, device=CPU)
+    keys = [tuple(p.flatten().tolist()) for p in ((flipped + 1) * 127.5).round().int()]
+    assert 10 < sum(key in mirrored for key in keys) < 40
+    assert all(key in known | mirrored for key in keys)
+
+
+def test_halving_takes_means(data):
+    assert halved(data, 16) is data
+    mean = data.float().unfold(2, 4, 4).unfold(3, 4, 4).mean(dim=(-1, -2))
+    assert (halved(data, 4).float() - mean).abs().max() <= 0.5
+
+
+def test_translation_shifts_whole_pixels_and_repeats_the_edge(rng):
+    images = torch.rand(40, 3, 8, 8, generator=rng)
+    shifted = translate(images, 1 / 8, rng)
+    padded = torch.nn.functional.pad(images, (1, 1, 1, 1), mode="replicate")
+    shifts = [(y, x) for y in range(3) for x in range(3)]
+    seen = set()
+    for index in range(40):
+        matches = [s for s in shifts if torch.equal(
+            shifted[index], padded[index, :, s[0] : s[0] + 8, s[1] : s[1] + 8])]
+        assert matches
+        seen.add(matches[0])
+    assert len(seen) > 5
+    assert translate(images, 0, rng) is images
+
+
+def test_recoloring_keeps_the_order_of_greys_and_gradients_flow(rng):
+    images = torch.rand(4, 3, 8, 8, generator=rng).requires_grad_()
+    changed = recolor(images, 0.3, rng)
+    before, after = (x.mean(dim=1).flatten(1).argsort(dim=1) for x in (images, changed))
+    assert torch.equal(before, after)
+    assert not torch.allclose(images, changed)
+    changed.sum().backward()
+    assert images.grad.abs().min() > 0
+
+
+def test_losses_at_known_logits():
+    zero, far = torch.zeros(2, 1), torch.full((2, 1), 20.0)
+    torch.testing.assert_close(discriminator_loss(zero, zero), torch.tensor(2.0).log() * 2)
+    assert discriminator_loss(far, -far) < 1e-6
+    assert generator_loss(far) < 1e-6 and generator_loss(-far) > 19
+
+
+def test_gradient_penalty_of_a_linear_judge_is_half_its_squared_norm(rng):
+    weight = torch.randn(3, 4, 4, generator=rng)
+    images = torch.randn(5, 3, 4, 4, generator=rng).requires_grad_()
+    penalty = gradient_penalty((images * weight).sum(dim=(1, 2, 3))[:, None], images)
+    torch.testing.assert_close(penalty, weight.square().sum() / 2)
+
+
+def test_path_length_of_a_linear_generator_is_the_norm_of_its_matrix(rng):
+    torch.manual_seed(0)
+    w = torch.randn(4000, 1, 6, generator=rng).requires_grad_()
+    matrix = torch.randn(3 * 4 * 4, 6, generator=rng)
+    path = PathLength(decay=1.0)
+    path((w[:, 0] @ matrix.T).reshape(-1, 3, 4, 4), w)
+    # E‖Jᵀy‖² = ‖J‖² / pixels for y of variance 1 / pixels; the mean length is a little below.
+    expected = matrix.square().sum().div(16).sqrt()
+    assert 0.85 * expected < path.mean < expected
+
+
+def test_averaged_weights_follow(rng):
+    slow, fast = torch.nn.Linear(2, 2), torch.nn.Linear(2, 2)
+    before = slow.weight.clone()
+    follow(slow, fast, 0.9)
+    torch.testing.assert_close(slow.weight, 0.9 * before + 0.1 * fast.weight)
+
+
+def grown(data) -> StyleGAN2Training:
+    training = StyleGAN2Training(TINY, data, device=CPU)
+    for _ in range(8):
+        training.step()
+    return training
+
+
+def test_a_new_resolution_begins_where_the_old_one_stopped(data, rng):
+    training = grown(data)
+    rows = torch.randn(4, 1, 8, generator=rng).expand(-1, 6, -1)
+    with torch.no_grad():
+        before = training.generator.synthesis(rows[:, :4], noise="none")
+    judge = training.discriminator
+    images = torch.rand(4, 3, 16, 16, generator=rng)
+    smaller = smooth(images, judge.blocks[0].resample_filter, padding=1, stride=2)
+    torch.manual_seed(1)
+    training.recipe = replace(TINY, translation=0)
+    verdict = training._judge(smaller)
+    training._enter(1)
+    with torch.no_grad():
+        after = training.generator.synthesis(rows, noise="none", fade=training.fade)
+    torch.testing.assert_close(after, upsample(before), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(training._judge(images), verdict, atol=1e-4, rtol=1e-4)
+
+
+def test_training_goes_through_its_stages(data):
+    training = StyleGAN2Training(TINY, data, device=CPU)
+    levels, fades = [], []
+    while not training.done:
+        losses = training.step()
+        levels.append(training.stage.resolution)
+        fades.append(training.fade)
+        assert all(torch.isfinite(value) for value in losses.values())
+    assert levels == [8] * 8 + [16] * 8
+    assert fades[:8] == [1] * 8 and fades[8] == 0 and fades[-1] == 1
+    assert training.samples(3).shape == (3, 3, 16, 16)
+
+
+def test_a_resumed_run_is_the_same_run(data, tmp_path):
+    whole = StyleGAN2Training(TINY, data, device=CPU)
+    for _ in range(10):
+        whole.step()
+    torch.save(whole.state(), tmp_path / "state.pt")
+    expected = [whole.step() for _ in range(3)]
+    torch.manual_seed(99)
+    resumed = StyleGAN2Training(TINY, data, device=CPU)
+    resumed.load(torch.load(tmp_path / "state.pt", weights_only=True))
+    for losses in expected:
+        again = resumed.step()
+        assert losses.keys() == again.keys()
+        for name, value in losses.items():
+            assert torch.equal(value, again[name]), name
+
+
+def test_path_length_regularisation_joins_in(data):
+    training = StyleGAN2Training(replace(TINY, path_length=2), data, device=CPU)
+    losses = training.step()
+    assert losses["path_length"] >= 0 and training.path_length.mean > 0
+    assert "path_length" not in training.step()
+
+
+def test_the_loop_logs_draws_and_goes_on(data, tmp_path):
+    train(StyleGAN2Training(TINY, data, device=CPU), tmp_path, minutes=0)
+    train(StyleGAN2Training(TINY, data, device=CPU), tmp_path)
+    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [line["pictures"] for line in lines] == [0, 128]
+    assert {"discriminator", "generator", "r1"} <= lines[1].keys()
+    assert (tmp_path / "checkpoint.pt").exists() and list(tmp_path.glob("sheet-*.jpg"))
+
+
+def test_a_sheet_holds_every_picture(tmp_path, rng):
+    images = torch.rand(7, 3, 8, 8, generator=rng)
+    save_sheet(images, tmp_path / "sheet.png", columns=4, size=8)
+    array = np.array(PIL.Image.open(tmp_path / "sheet.png"))
+    assert array.shape == (16, 32, 3)
+    found = torch.from_numpy(array[8:, 16:24].copy()).permute(2, 0, 1) / 255
+    torch.testing.assert_close(found, images[6], atol=0.5 / 255 + 1e-6, rtol=0)
+
+
+SCRIPT = """
+import sys, torch
+torch.distributed.init_process_group("gloo")
+from tests.test_training import TINY, CPU
+from course_lib.training.stylegan2 import StyleGAN2Training
+rank = torch.distributed.get_rank()
+data = torch.randint(256, (20, 3, 16, 16), generator=torch.Generator().manual_seed(0))
+training = StyleGAN2Training(TINY, data.byte(), device=CPU, rank=rank, processes=2)
+for _ in range(6):
+    training.step()
+torch.save((training.seen, training.generator.state_dict()), f"{sys.argv[1]}/{rank}.pt")
+torch.distributed.destroy_process_group()
+"""
+
+
+def test_two_processes_train_one_model(tmp_path):
+    (tmp_path / "script.py").write_text(SCRIPT)
+    root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node",
+               "2", str(tmp_path / "script.py"), str(tmp_path)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": root}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr[-2000:]
+    (seen, first), (_, second) = (torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1))
+    assert seen == 6 * 8 * 2
+    for name, value in first.items():
+        assert torch.equal(value, second[name]), name
