@@ -29,6 +29,7 @@ from course_lib.training.objective import (
     generator_loss,
     gradient_penalty,
 )
+from course_lib.weights import StoredWeights
 
 
 @dataclass(frozen=True)
@@ -169,6 +170,24 @@ class StyleGAN2Training:
         torch.set_rng_state(state["torch_rng"].cpu())
         if state["cuda_rng"] is not None and self.device.type == "cuda":
             torch.cuda.set_rng_state(state["cuda_rng"].cpu())
+
+    def start_from(self, weights: StoredWeights) -> None:
+        """Go on from shipped weights, whose optimisers' state is lost."""
+        own = {part: {key.removeprefix(f"{part}."): value for key, value in weights.tensors.items()
+                      if key.startswith(f"{part}.")} for part in ("G_ema", "D")}
+        channels = sum(key.endswith(".torgb.bias") for key in own["G_ema"])
+        resolutions = [stage.resolution for stage in self.recipe.stages]
+        if 2 << channels not in resolutions or not own["D"]:
+            raise ValueError(
+                f"the weights end at {2 << channels}² and {'have' if own['D'] else 'lack'} a "
+                f"discriminator, but this recipe goes on from {resolutions} with one: take "
+                f"weights that this recipe made."
+            )
+        self._enter(resolutions.index(2 << channels))
+        for module, tensors in ((self.generator, own["G_ema"]), (self.average, own["G_ema"]),
+                                (self.discriminator, own["D"])):
+            module.load_state_dict(tensors)
+        self.seen, self.outgoing, self.fade = int(weights.settings["pictures"]), None, 1.0
 
     def _modules(self) -> dict[str, nn.Module]:
         modules = {"generator": self.generator, "average": self.average,
