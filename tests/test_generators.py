@@ -1,0 +1,91 @@
+"""The front door of the generators: names, files, cards; and what all families share."""
+
+import time
+
+import pytest
+import torch
+
+from course_lib.generators import Card, Cards, list_generators, load_generator
+from course_lib.generators import __file__ as front_door
+from course_lib.weights import REMOTE, save_weights
+from tests.test_stylegan2 import SMALL, alternative_layout, random_weights
+
+SHIPPED = [card.name for card in list_generators() if card.name not in REMOTE]
+
+
+def test_every_shipped_model_has_a_card_that_tells_its_quality():
+    for card in list_generators():
+        assert card.license and card.bytes > 0 and card.resolution >= 16
+        if card.name not in REMOTE:
+            assert card.data and card.training and card.quality
+            assert card.measured["floor"] > 0 and card.measured["distance"] > 0
+
+
+def test_the_shipped_weights_stay_small():
+    assert sum(card.bytes for card in list_generators() if card.name not in REMOTE) < 40e6
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_shipped_model_draws(name, rng):
+    begin = time.perf_counter()
+    generator = load_generator(name, device="cpu")
+    assert time.perf_counter() - begin < 10  # a hang, not a benchmark
+    z = generator.sample_latent(4, rng=rng)
+    images = generator.decode(z)
+    assert images.shape == (4, 3, generator.resolution, generator.resolution)
+    assert -1 < images.min() and images.max() < 2
+    assert (images[0] - images[1]).abs().mean() > 0.01  # the picture depends on the code
+    features = generator.discriminator_features(images.clamp(0, 1))
+    assert len(features) >= 2 and all(len(feature) == 4 for feature in features)
+    assert not any(parameter.requires_grad for parameter in generator.parameters())
+
+
+def test_the_table_of_generators_reads_as_one():
+    table = repr(list_generators()).splitlines()
+    assert table[0].split() == ["name", "family", "resolution", "size", "licence", "quality"]
+    assert len(table) == 1 + len(list_generators())
+    assert any(line.startswith("ffhq") and "1024²" in line for line in table)
+
+
+def test_a_card_comes_back_as_it_was_written(tmp_path):
+    card = Card("cats", "stylegan2", 64, 3, "CC0", "good", measured={"distance": 3.5})
+    card.write(tmp_path / "cats.json")
+    assert Card.read(tmp_path / "cats.json") == card
+    assert "cats" in repr(Cards([card]))
+
+
+def test_a_file_of_either_layout_is_loaded_by_its_path(tmp_path, rng):
+    weights = random_weights(SMALL, rng)
+    save_weights(tmp_path / "mine.safetensors", weights.tensors, settings={}, half=False)
+    other = alternative_layout(weights, SMALL).tensors
+    nested = {"g_ema": {key.removeprefix("g_ema."): value for key, value in other.items()
+                        if key != "latent_avg"}, "latent_avg": other["latent_avg"]}
+    torch.save(nested, tmp_path / "other.pt")
+    z = torch.randn(2, SMALL.z_dim, generator=rng)
+    mine = load_generator(tmp_path / "mine.safetensors", device="cpu")
+    again = load_generator(str(tmp_path / "other.pt"), device="cpu")
+    assert (mine.name, again.name) == ("mine", "other")
+    assert torch.equal(mine.decode(z), again.decode(z))
+
+
+def test_weights_of_no_known_family_are_refused(tmp_path):
+    save_weights(tmp_path / "odd.safetensors", {"a": torch.ones(2)}, settings={})
+    with pytest.raises(ValueError, match="of no generator known here"):
+        load_generator(tmp_path / "odd.safetensors")
+
+
+def test_an_unknown_name_is_met_with_the_known_ones():
+    with pytest.raises(ValueError, match=r"did you mean 'ffhq'.*afhq-cat"):
+        load_generator("ffqh")
+
+
+def test_a_missing_file_is_a_missing_file(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        load_generator(tmp_path / "none.pkl")
+
+
+def test_cards_lie_beside_their_weights():
+    from pathlib import Path
+
+    assets = Path(front_door).parents[1] / "assets"
+    assert {p.stem for p in assets.glob("*.json")} == {p.stem for p in assets.glob("*.safetensors")}
