@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 
 from course_lib.generators.base import Card, Cards, Generator
+from course_lib.generators.dcgan import DCGAN
 from course_lib.generators.stylegan2 import StyleGAN2
 from course_lib.images import default_device
 from course_lib.weights import REMOTE, fetch_weights, read_weights
@@ -13,7 +14,7 @@ from course_lib.weights import REMOTE, fetch_weights, read_weights
 __all__ = ["Card", "Cards", "Generator", "list_generators", "load_generator"]
 
 ASSETS = Path(__file__).parents[1] / "assets"
-FAMILIES = (StyleGAN2,)
+FAMILIES = (DCGAN, StyleGAN2)
 
 
 def list_generators() -> Cards:

@@ -1,6 +1,7 @@
 """Train one of the shipped models, or go on where it stopped.
 
     python -m course_lib.training stylegan2 cats --data cats64.zip --out runs/cats
+    python -m course_lib.training dcgan shoes --data shoes.zip --out runs/shoes-dcgan
     torchrun --nproc-per-node 2 -m course_lib.training stylegan2 cats --data ... --out ...
 """
 
@@ -10,23 +11,33 @@ from pathlib import Path
 
 import torch
 
+from course_lib.training import dcgan, stylegan2
 from course_lib.training.data import read_pictures
 from course_lib.training.loop import train
-from course_lib.training.stylegan2 import RECIPES, StyleGAN2Training, shortened
+
+FAMILIES = {
+    "dcgan": (dcgan, dcgan.DCGANTraining),
+    "stylegan2": (stylegan2, stylegan2.StyleGAN2Training),
+}
 
 
 def main() -> None:
     """Read the command line, train, stop."""
     parser = argparse.ArgumentParser(prog="python -m course_lib.training", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("family", choices=["stylegan2"])
-    parser.add_argument("recipe", choices=sorted(RECIPES))
+    parser.add_argument("family", choices=sorted(FAMILIES))
+    parser.add_argument("recipe", help=", ".join(
+        f"{name}: {' '.join(sorted(module.RECIPES))}" for name, (module, _) in FAMILIES.items()))
     parser.add_argument("--data", required=True, help="zip or folder of square pictures")
     parser.add_argument("--out", required=True, type=Path, help="checkpoint, log and sheets")
     parser.add_argument("--minutes", type=float, help="stop after so long; run again to go on")
     parser.add_argument("--share", type=float, default=1, help="of the recipe's pictures")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     chosen = parser.parse_args()
+    module, family = FAMILIES[chosen.family]
+    if chosen.recipe not in module.RECIPES:
+        parser.error(f"there is no recipe {chosen.recipe!r} for {chosen.family}: choose one of "
+                     f"{', '.join(sorted(module.RECIPES))}")
     rank, processes = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
     device = torch.device(chosen.device)
     if processes > 1:
@@ -34,9 +45,10 @@ def main() -> None:
         if device.type == "cuda":
             device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
             torch.cuda.set_device(device)
-    recipe = shortened(RECIPES[chosen.recipe], chosen.share)
-    data = read_pictures(chosen.data, recipe.stages[-1].resolution)
-    training = StyleGAN2Training(recipe, data, device=device, rank=rank, processes=processes)
+    recipe = module.shortened(module.RECIPES[chosen.recipe], chosen.share)
+    stages = getattr(recipe, "stages", (recipe,))  # of families that grow
+    data = read_pictures(chosen.data, stages[-1].resolution)
+    training = family(recipe, data, device=device, rank=rank, processes=processes)
     train(training, chosen.out, minutes=chosen.minutes, writer=rank == 0)
 
 
