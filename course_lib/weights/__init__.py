@@ -18,7 +18,13 @@ import torch
 from torch import Tensor
 
 from course_lib.weights.downloads import REMOTE, RemoteWeights, fetch_weights
-from course_lib.weights.files import Damage, Refusal, require_sha256, require_weights_file
+from course_lib.weights.files import (
+    Damage,
+    Refusal,
+    require_sha256,
+    require_weights_file,
+    to_path,
+)
 from course_lib.weights.unpickling import TORCH_MAGIC, Array, Network, load_torch, read_pickle
 
 __all__ = [
@@ -26,7 +32,7 @@ __all__ = [
     "read_weights", "require_sha256", "save_weights",
 ]
 
-MAX_STEPS, MAX_DEPTH, MAX_NAME = 200_000, 64, 1000  # entries, nesting, letters of a dotted name
+MAX_STEPS, MAX_DEPTH, MAX_NAME = 50_000, 64, 1000  # entries, nesting, letters of a dotted name
 
 
 @dataclass(frozen=True)
@@ -57,7 +63,7 @@ def read_weights(path: str | Path) -> StoredWeights:
         FileNotFoundError: no such file.
         ValueError: the file is none of these, is damaged, or asks for more than data.
     """
-    path = Path(path).expanduser()
+    path = to_path(path)
     try:
         found = _read(path, require_weights_file(path))
         if not found.tensors:
@@ -81,11 +87,19 @@ def save_weights(
         settings: what to say about them, whatever JSON can hold.
         half: store floats in half precision, which `read_weights` widens again.
     Raises:
-        ValueError: a number is too large for half precision, or JSON can't hold a setting.
+        FileNotFoundError: the folder does not exist.
+        ValueError: a number is too large for half precision, JSON can't hold a setting, or the
+            file can't be written.
     """
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
-    path = Path(path).expanduser()
+    path = to_path(path)
+    if not path.parent.is_dir():
+        raise FileNotFoundError(
+            f"{path.parent} is no folder, so the weights can't be written into it: create it "
+            f"first, or choose another."
+        )
     stored = {name: _stored(name, tensor, half) for name, tensor in tensors.items()}
     try:
         metadata = {name: json.dumps(value) for name, value in settings.items()}
@@ -98,11 +112,21 @@ def save_weights(
     try:
         save_file(stored, part, metadata)
         part.replace(path)
+    except (SafetensorError, OSError) as error:
+        raise ValueError(
+            f"{path} can't be written ({error}), so nothing was saved: check the folder's "
+            f"permissions and free space."
+        ) from error
     finally:
         part.unlink(missing_ok=True)
 
 
 def _stored(name: str, tensor: Tensor, half: bool) -> Tensor:
+    if not isinstance(tensor, Tensor):
+        raise ValueError(
+            f"{name} is a {type(tensor).__name__}, but weights are tensors: put what is no "
+            f"tensor into the settings."
+        )
     tensor = tensor.detach().cpu()
     if half and tensor.is_floating_point():
         if (tensor.abs() > torch.finfo(torch.float16).max).any():

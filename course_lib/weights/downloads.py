@@ -1,11 +1,12 @@
 """Weights that are downloaded when someone asks for them by name, and kept.
 
-What is known of each file, and how: `ffhq` has the digest and size that five independent public
-repositories give for NVIDIA's file. `church` and `car` have those in the pointers of the pinned
-revision that they come from; NVIDIA publishes these two as TensorFlow pickles only, so they are
-somebody else's conversion to the alternative .pt layout. For the three `afhq` files no digest is
-published: their size is that of a public mirror's copies, rounded to millions. Addresses and
-digests were looked up in public pages; no file was downloaded to compare.
+What is known of each file, and how: `ffhq` has the digest and size that several independent
+public repositories give for NVIDIA's file. `church` and `car` are published by NVIDIA as
+TensorFlow pickles only, so these are somebody's conversion to the alternative .pt layout; digest
+and size are those in the Git LFS pointers that its host shows. For the three `afhq` files no
+digest was found that is surely of NVIDIA's own files; their size is that of a mirror's copies,
+rounded to millions. Not verified: that the addresses still answer, and that the files agree,
+since none of them was downloaded when this table was written.
 """
 
 import logging
@@ -63,18 +64,20 @@ class RemoteWeights:
                 f"{self.bytes / 1e6:.0f} MB)")
 
 
-def _official(name: str, resolution: int, file: str, count: int, sha256: str | None = None):
+def _official(
+    name: str, resolution: int, file: str, count: int, sha256: str | None = None
+) -> RemoteWeights:
     return RemoteWeights(
         name, "stylegan2", resolution, f"{NVIDIA}/{file}", count, sha256,
         "NVIDIA Source Code License, non-commercial", "NVlabs/stylegan2-ada-pytorch",
     )
 
 
-def _converted(name: str, resolution: int, file: str, count: int, sha256: str):
+def _converted(name: str, resolution: int, file: str, count: int, sha256: str) -> RemoteWeights:
     return RemoteWeights(
         name, "stylegan2", resolution, f"{CONVERTED}/{file}", count, sha256,
         "Nvidia Source Code License-NC, non-commercial",
-        "NVlabs/stylegan2, converted by the DragGAN port of Zeqiang Lai",
+        "NVlabs/stylegan2, as converted in ZeqiangLai/StyleGAN2 on Hugging Face",
     )
 
 
@@ -131,7 +134,7 @@ def _check(card: RemoteWeights, path: Path) -> None:
         raise ValueError(f"{path} {refusal}") from refusal
     note = path.with_name(path.name + ".sha256")
     if card.sha256 is not None or note.is_file():
-        require_sha256(path, card.sha256 or note.read_text(encoding="ascii"))
+        require_sha256(path, card.sha256 or note.read_text(encoding="latin-1"))
     elif os.access(path.parent, os.W_OK):  # a shared folder may be for reading only
         note.write_text(sha256_of(path) + "\n", encoding="ascii")
 
@@ -214,14 +217,25 @@ def _save(answer: "requests.Response", part: Path, start: int) -> None:
     total = start + int(answer.headers.get("Content-Length", 0))
     with (part.open("ab" if start else "wb") as file,
           tqdm(total=total, initial=start, unit="B", unit_scale=True, desc=part.stem) as bar):
-        for block in answer.iter_content(1 << 20):
+        for block in answer.iter_content(1 << 16):
             file.write(block)
             bar.update(len(block))
 
 
 def _reason(error: OSError) -> str:
     """In few words; the messages of requests fill a paragraph."""
-    return str(error) if isinstance(error, ConnectionError) else type(error).__name__
+    import requests
+
+    if isinstance(error, ConnectionError):  # Python's own: ours
+        return str(error)
+    for kind, words in (
+        (requests.exceptions.ChunkedEncodingError, "the connection broke off"),
+        (requests.Timeout, "the server took too long to answer"),
+        (requests.ConnectionError, "the server can't be reached"),
+    ):
+        if isinstance(error, kind):
+            return words
+    return type(error).__name__
 
 
 @contextmanager

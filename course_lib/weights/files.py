@@ -9,7 +9,16 @@ class Refusal(ValueError):
 
 
 class Damage(Refusal):
-    """The file breaks off, or breaks its own format."""
+    """The file breaks off, or is not written as its format is."""
+
+
+def to_path(path: object) -> Path:
+    """A path from what a user passes, with ~ resolved; a `ValueError` if it names no file."""
+    if not isinstance(path, str | Path):
+        raise ValueError(
+            f"path is a {type(path).__name__}, which names no file: pass a string or a Path."
+        )
+    return Path(path).expanduser()
 
 
 def require_weights_file(path: Path) -> bytes:
