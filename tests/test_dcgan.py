@@ -57,7 +57,7 @@ def spread(x, weight):
     canvas = x.new_zeros(weight.shape[1], 2 * height + 2, 2 * width + 2)
     for row in range(height):
         for column in range(width):
-            stamp = torch.einsum("i,iohw->ohw", x[:, row, column], weight)
+            stamp = (x[:, row, column] @ weight.flatten(1)).unflatten(0, weight.shape[1:])
             canvas[:, 2 * row : 2 * row + 4, 2 * column : 2 * column + 4] += stamp
     return canvas[:, 1:-1, 1:-1]
 
@@ -67,7 +67,8 @@ def test_pictures_are_those_of_the_definition(rng):
     weights = random_weights(config, rng)
     t = {k.removeprefix("G_ema."): v.double() for k, v in weights.tensors.items()}
     z = torch.randn(1, 5, generator=rng)
-    x = torch.einsum("i,iohw->ohw", z[0].double(), t["blocks.b4.conv.weight"])
+    first = t["blocks.b4.conv.weight"]
+    x = (z[0].double() @ first.flatten(1)).unflatten(0, first.shape[1:])
     for block in ("b4", "b8"):
         if block != "b4":
             x = spread(x, t[f"blocks.{block}.conv.weight"])
@@ -194,6 +195,22 @@ def test_training_goes_on_as_if_it_had_not_stopped(tmp_path, data):
     assert second.done
 
 
+def test_training_goes_on_from_shipped_weights(data):
+    first = DCGANTraining(TINY, data, device=CPU)
+    first.step()
+    expected, state = first.samples(3), first.state()
+    tensors = {f"G_ema.{key}": value for key, value in state["average"].items()}
+    tensors |= {f"D.{key}": value for key, value in state["discriminator"].items()}
+    weights = StoredWeights(tensors, {"pictures": 8})
+    second = DCGANTraining(replace(TINY, seed=5), data, device=CPU)
+    second.start_from(weights)
+    assert torch.equal(second.samples(3), expected) and second.seen == 8
+    for name, value in second.discriminator.state_dict().items():
+        assert torch.equal(value, state["discriminator"][name])
+    with pytest.raises(ValueError, match="take weights that this recipe made"):
+        DCGANTraining(replace(TINY, width=4), data, device=CPU).start_from(weights)
+
+
 def test_a_step_moves_both_players_and_the_average_follows(data):
     training = DCGANTraining(replace(TINY, ema_thousands=1), data, device=CPU)
     before = {name: [p.detach().clone() for p in getattr(training, name).parameters()]
@@ -214,14 +231,14 @@ def test_settled_statistics_are_those_of_the_weights(rng):
     generator = DCGAN(SMALL)
     for block in generator.blocks.values():
         torch.nn.init.normal_(block.conv.weight, generator=rng)
-    settle_statistics(generator, rng, batches=40)
+    settle_statistics(generator, rng, batches=16)
     assert not generator.training
     x = generator.features(generator.sample_latent(2000, rng=rng), "b4")
     norm = generator.blocks["b4"].norm  # ReLU of N(0, 1) has the mean 1/sqrt(2π)
     torch.testing.assert_close(x.mean(), torch.tensor(0.3989), atol=0.03, rtol=0)
     once = norm.running_var.clone()
-    settle_statistics(generator, rng, batches=40)
-    torch.testing.assert_close(norm.running_var, once, rtol=0.2, atol=0)
+    settle_statistics(generator, rng, batches=16)
+    torch.testing.assert_close(norm.running_var, once, rtol=0.3, atol=0)
 
 
 def test_it_learns_a_set_of_plain_pictures_between_two_colors(rng):

@@ -84,11 +84,7 @@ class DCGAN(Generator):
         return torch.tanh(self.rgb(self._run(z, self.layers[-1])))
 
     def decode(self, latent: Latent, *, space: str = "z", noise: object = None) -> Image:
-        """The pictures of codes, (batch, 3, resolution, resolution) in [0, 1].
-
-        Raises:
-            ValueError: these are no codes of `space`, or noise maps are given.
-        """
+        """The pictures of codes, (batch, 3, resolution, resolution) in [0, 1]."""
         if noise is not None:
             raise ValueError(
                 f"noise is given, but {self.name} has no noise maps, z alone decides the picture: "
@@ -118,10 +114,8 @@ class DCGAN(Generator):
 
     def _run(self, z: Tensor, until: str) -> Tensor:
         x = z[:, :, None, None]
-        for name, block in self.blocks.items():
-            x = block(x)
-            if name == until:
-                break
+        for layer in self.layers[: self.layers.index(until) + 1]:
+            x = self.blocks[layer](x)
         return x
 
     @classmethod
@@ -136,14 +130,12 @@ class DCGAN(Generator):
         Raises:
             ValueError: weights are missing, too many, or of the wrong shape.
         """
-        parts = {prefix: {key.removeprefix(prefix): value for key, value in weights.tensors.items()
-                          if key.startswith(prefix)} for prefix in ("G_ema.", "D.")}
-        config = _read_config(parts["G_ema."], name)
+        config = _read_config(weights.tensors, name)
         with torch.device("meta"):
             generator, judge = cls(config, name), Discriminator(config)
-        _fill(generator, parts["G_ema."], name)
-        if parts["D."]:
-            _fill(judge, parts["D."], f"{name}'s discriminator")
+        _fill(generator, weights.tensors, "G_ema.", name)
+        if any(key.startswith("D.") for key in weights.tensors):
+            _fill(judge, weights.tensors, "D.", f"{name}'s discriminator")
             generator._judge.append(judge)
         return generator
 
@@ -178,9 +170,9 @@ class Discriminator(nn.Module):
 def _read_config(tensors: Table[str, Tensor], name: str) -> DCGANConfig:
     """The config that the shapes of the weights tell."""
     try:
-        z_dim = len(tensors["blocks.b4.conv.weight"])
-        channels = len(tensors["blocks.b4.norm.running_mean"])
         depth = sum(key.endswith("norm.running_mean") for key in tensors)
+        channels = len(tensors["G_ema.blocks.b4.norm.running_mean"])
+        z_dim = len(tensors["G_ema.blocks.b4.conv.weight"])
         return DCGANConfig(4 << depth, max(1, channels >> depth - 1), z_dim)
     except (KeyError, TypeError) as error:
         raise ValueError(
@@ -189,13 +181,15 @@ def _read_config(tensors: Table[str, Tensor], name: str) -> DCGANConfig:
         ) from error
 
 
-def _fill(module: nn.Module, tensors: dict[str, Tensor], name: str) -> None:
+def _fill(module: nn.Module, tensors: Table[str, Tensor], prefix: str, name: str) -> None:
     """Give a module on the meta device its weights, and freeze it."""
+    tensors = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
     wanted = module.state_dict()
+    missing, spare = wanted.keys() - tensors.keys(), tensors.keys() - wanted.keys()
     both = wanted.keys() & tensors.keys()
     wrong = {key for key in both if wanted[key].shape != tensors[key].shape}
-    for fault, keys in (("lacks", wanted.keys() - both), ("has beyond its layers",
-                        tensors.keys() - both), ("has in the wrong shape", wrong)):
+    for fault, keys in (("lacks", missing), ("has beyond its layers", spare),
+                        ("has in the wrong shape", wrong)):
         if keys:
             raise ValueError(
                 f"{name} {fault} {len(keys)} weights ({sorted(keys)[0]} first), so it is another "

@@ -23,6 +23,7 @@ from course_lib.training.objective import (
     generator_loss,
     gradient_penalty,
 )
+from course_lib.weights import StoredWeights
 
 
 @dataclass(frozen=True)
@@ -124,6 +125,21 @@ class DCGANTraining:
             part.load_state_dict(state[name])
         self.seen, self.steps = state["seen"], state["steps"]
         self.rng.set_state(state["rng"].cpu())
+
+    def start_from(self, weights: StoredWeights) -> None:
+        """Go on from shipped weights, whose optimisers' state is lost."""
+        for name, part in (("G_ema", self.generator), ("G_ema", self.average),
+                           ("D", self.discriminator)):
+            own = {key.removeprefix(f"{name}."): value for key, value in weights.tensors.items()
+                   if key.startswith(f"{name}.")}
+            wanted = {key: value.shape for key, value in part.state_dict().items()}
+            if wanted != {key: value.shape for key, value in own.items()}:
+                raise ValueError(
+                    f"the weights of {name} have other names or shapes than in this recipe, so "
+                    f"training can't go on from them: take weights that this recipe made."
+                )
+            part.load_state_dict(own)
+        self.seen = int(weights.settings["pictures"])
 
     def _parts(self) -> dict[str, nn.Module | torch.optim.Optimizer]:
         return {"generator": self.generator, "average": self.average,
