@@ -20,8 +20,8 @@ READING_ORDER = """
 # Packages with an order of their own; their front door, __init__, comes last.
 ROOMS = {
     "generators": "base dcgan stylegan2_networks stylegan2 biggan vae vqvae flow diffusion".split(),
-    "widgets": "sliders canvas".split(),
-    "weights": "files unpickling downloads".split(),
+    "widgets": "sliders latent canvas".split(),
+    "weights": "files checkpoints unpickling downloads".split(),
 }
 
 METHODS = """

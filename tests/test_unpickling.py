@@ -21,7 +21,7 @@ from torch import nn
 
 from course_lib.generators.stylegan2 import Discriminator, Mapping, StyleGAN2Config, Synthesis
 from course_lib.weights import read_weights
-from course_lib.weights.unpickling import TORCH_MAGIC
+from course_lib.weights.checkpoints import TORCH_MAGIC
 
 SMALL = StyleGAN2Config(channels=(6, 6, 4, 4), z_dim=8, w_dim=8, mapping_layers=2)
 KEPT = ("training", "_parameters", "_buffers", "_non_persistent_buffers_set", "_backward_hooks")
@@ -377,6 +377,13 @@ def hostile_files(marker: Path) -> dict[str, tuple[bytes, str]]:
         "bytearray in a zip": (hand_made_zip(b"\x80\x02" + calls(
             "builtins", "bytearray", b"\x8a\x07" + (2**52).to_bytes(7, "little")) + b"."), "torch"),
         "keys that are no names": (pickle.dumps({(1, 2): torch.ones(1)}), "names its entries"),
+        "tuples in a key": (START + b"})" + b"\x85" * 1000 + b"Ns.", "names its entries"),
+        "tuples in a member": (START + b"\x8f()" + b"\x85" * 1000 + b"\x90.", "names its"),
+        "tuples in a zip's key": (hand_made_zip(START + b"})" + b"\x85" * 30_000 + b"Ns."),
+                                  "30000 tuples"),
+        "tuples in a legacy file's key": (
+            TORCH_MAGIC + b"\x80\x02M\xe9\x03." + b"\x80\x02}." + START + b"})"
+            + b"\x85" * 30_000 + b"Ns." + START + b"].", "30000 tuples"),
         "two of one name": (pickle.dumps({"a.b": torch.ones(1), "a": {"b": torch.ones(1)}}),
                             "two tensors"),
         "TensorFlow": (START + calls("dnnlib.tflib.network", "Network") + b".",

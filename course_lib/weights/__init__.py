@@ -7,8 +7,6 @@ loaded in the mode that runs no code, and official `.pkl` files are read by a ma
 
 import json
 import mmap
-import os
-import zipfile
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,6 +15,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from course_lib.weights.checkpoints import TORCH_MAGIC, load_checkpoint
 from course_lib.weights.downloads import REMOTE, RemoteWeights, fetch_weights
 from course_lib.weights.files import (
     Damage,
@@ -25,7 +24,7 @@ from course_lib.weights.files import (
     require_weights_file,
     to_path,
 )
-from course_lib.weights.unpickling import TORCH_MAGIC, Array, Network, load_torch, read_pickle
+from course_lib.weights.unpickling import Array, Network, read_pickle
 
 __all__ = [
     "REMOTE", "RemoteWeights", "StoredWeights", "fetch_weights", "import_torchvision",
@@ -147,11 +146,8 @@ def _read(path: Path, head: bytes) -> StoredWeights:
     if head[8:9] == b"{" and int.from_bytes(head[:8], "little") < 2**32:
         return _read_safetensors(path)
     with path.open("rb") as file:
-        if head.startswith(b"PK"):
-            _require_checkpoint(path)
-            return _flatten(load_torch(file))
-        if head.startswith(TORCH_MAGIC):
-            return _flatten(load_torch(file))
+        if head.startswith((b"PK", TORCH_MAGIC)):
+            return _flatten(load_checkpoint(file))
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as stream:
             try:
                 return _flatten(read_pickle(stream, len(stream)))
@@ -184,24 +180,6 @@ def _parsed(text: str) -> object:
         return json.loads(text)
     except (ValueError, RecursionError):
         return text
-
-
-def _require_checkpoint(path: Path) -> None:
-    """Raise a `Refusal` unless a zip is laid out as torch writes it: stored, not compressed."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            entries = archive.infolist()
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
-        raise Damage("is a damaged or unfinished zip file: download it again.") from error
-    if not any(entry.filename.endswith("/data.pkl") for entry in entries):
-        raise Refusal(
-            "is a zip file but no checkpoint: unpack it, and pass the file of weights inside."
-        )
-    if sum(entry.file_size for entry in entries) > os.path.getsize(path):
-        raise Refusal(
-            "unpacks to more than its own size, which no checkpoint does, so it can't be trusted: "
-            "download it again from its publisher."
-        )
 
 
 def _require_plausible(tensors: Mapping[str, Tensor], size: int) -> None:

@@ -56,6 +56,20 @@ def require_weights_file(path: Path) -> bytes:
     return head
 
 
+def unneeded_name(name: str) -> Refusal:
+    """The refusal of a pickle that asks to import `name`."""
+    if name.startswith(("dnnlib.tflib", "tensorflow")):
+        return Refusal(
+            f"holds a TensorFlow network ({name[:100]}), which only TensorFlow-era code can "
+            f"rebuild: convert it first, with legacy.py of NVIDIA's stylegan2-ada-pytorch."
+        )
+    return Refusal(
+        f"asks to import {name[:100]!r}, which weights don't need and which could run any "
+        f"program, so nothing of it was run: get the weights as .safetensors, or from another "
+        f"source."
+    )
+
+
 def sha256_of(path: Path) -> str:
     """The SHA-256 digest of a file, in hexadecimal."""
     with path.open("rb") as file:

@@ -16,7 +16,6 @@ import math
 import mmap
 import pickletools
 import re
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -24,9 +23,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from course_lib.weights.files import Damage, Refusal
+from course_lib.weights.checkpoints import TORCH_MAGIC, load_checkpoint
+from course_lib.weights.files import Damage, Refusal, unneeded_name
 
-TORCH_MAGIC = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # a torch file from before torch 1.6
 MAX_INSTRUCTIONS = 500_000  # an official file has 26 thousand
 MAX_AXES = 8
 
@@ -82,43 +81,15 @@ def read_pickle(stream: mmap.mmap, size: int) -> object:
         ) from error
 
 
-def load_torch(stream: io.BufferedReader | io.BytesIO) -> object:
-    """`torch.load` in its mode that runs no code; each of its many errors as a refusal."""
-    try:
-        with warnings.catch_warnings():  # about how torch itself stores numbers
-            warnings.simplefilter("ignore")
-            return torch.load(stream, map_location="cpu", weights_only=True)
-    except Exception as error:  # it raises nearly every kind
-        asked = re.search(r"GLOBAL (\S+)", str(error))
-        if asked:
-            raise _unknown(asked[1]) from error
-        if "TorchScript" in str(error):
-            raise Refusal(
-                "is a TorchScript program, not a checkpoint: save the weights alone, with "
-                "torch.save(model.state_dict(), ...), where you trust the program."
-            ) from error
-        raise Damage(
-            f"can't be read as a torch file without running code ({type(error).__name__}), so it "
-            f"is damaged, unfinished or no checkpoint: download it again."
-        ) from error
-
-
-def _unknown(name: str) -> Refusal:
-    if name.startswith(("dnnlib.tflib", "tensorflow")):
-        return Refusal(
-            f"holds a TensorFlow network ({name}), which only TensorFlow-era code can rebuild: "
-            f"convert it first, with legacy.py of NVIDIA's stylegan2-ada-pytorch."
-        )
-    return Refusal(
-        f"asks to import {name[:100]!r}, which weights don't need and which could run any "
-        f"program, so nothing of it was run: get the weights as .safetensors, or from another "
-        f"source."
-    )
-
-
 def _require(fact: bool, complaint: str) -> None:
     if not fact:
         raise Refusal(f"{complaint}, so it can't be trusted: download it again from its publisher.")
+
+
+def _require_plain_keys(keys: list | tuple) -> None:
+    # Also since Python crashes where it hashes a tuple in a tuple in a tuple ... as a key.
+    _require(all(isinstance(key, str | int) for key in keys),
+             "names its entries by something else than texts and numbers")
 
 
 def _whole(values: object) -> tuple[int, ...]:
@@ -178,16 +149,18 @@ class _Machine:
     def update(self, items: list | tuple) -> None:
         target = self.stack[-1]
         _require(type(target) is dict, "sets entries of what is no dict")
+        _require_plain_keys(items[::2])
         target.update(zip(items[::2], items[1::2], strict=True))
 
     def include(self, items: list) -> None:
         target = self.stack[-1]
         _require(type(target) is set, "adds members to what is no set")
+        _require_plain_keys(items)
         target.update(items)
 
     def name(self, full: str) -> None:
         if full not in MAKERS:
-            raise _unknown(full)
+            raise unneeded_name(full)
         self.push(Name(full))
 
     def call(self) -> None:
@@ -218,6 +191,8 @@ class _Machine:
         return {}
 
     def new_set(self, items: object = ()) -> set:
+        _require(type(items) is list, "makes a set of what is no list")
+        _require_plain_keys(items)
         return set(items)
 
     def network(self, description: object) -> Network:
@@ -228,7 +203,7 @@ class _Machine:
     def storage(self, data: object) -> torch.UntypedStorage | torch.storage.TypedStorage:
         self.spend(data)
         _require(data.startswith(TORCH_MAGIC), "stores numbers in an unknown way")
-        return load_torch(io.BytesIO(data))
+        return load_checkpoint(io.BytesIO(data))
 
     def tensor(self, storage: object, offset: object, size: object, stride: object,
                *_: object) -> Tensor:
@@ -307,7 +282,7 @@ STEPS: dict[str, Callable] = {
     "TUPLE2": lambda m, x: m.push(m.top(2)),
     "TUPLE3": lambda m, x: m.push(m.top(3)),
     "TUPLE": lambda m, x: m.push(tuple(m.marked())),
-    "FROZENSET": lambda m, x: m.push(frozenset(m.marked())),
+    "FROZENSET": lambda m, x: m.push(frozenset(m.new_set(m.marked()))),
     "APPEND": lambda m, x: m.extend(m.top(1)),
     "APPENDS": lambda m, x: m.extend(m.marked()),
     "SETITEM": lambda m, x: m.update(m.top(2)),
