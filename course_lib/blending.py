@@ -5,6 +5,7 @@ cited as "eq.". None of these functions is differentiable by autograd.
 """
 
 from dataclasses import replace
+from numbers import Integral
 from typing import Literal
 
 import torch
@@ -13,12 +14,14 @@ from skimage.feature import canny
 from torch import Tensor
 
 from course_lib.checks import (
+    require_callback,
     require_count,
-    require_finite,
+    require_field,
     require_image,
     require_mask,
     require_number,
     require_option,
+    require_region,
     require_same_device,
 )
 from course_lib.gradients import divergence, gradient
@@ -63,16 +66,9 @@ def blend_poisson(
     Raises:
         ValueError: Ω is empty or is the whole picture, or the sizes do not match.
     """
-    require_image(target, "target")
-    require_finite(guidance_field, "guidance_field")
-    expected = (*target.shape[:-3], 2, *target.shape[-3:])
-    if guidance_field.shape != expected:
-        raise ValueError(
-            f"guidance_field has shape {tuple(guidance_field.shape)}, but target's gradient has "
-            f"{expected}, so they can't be compared: make it with gradients.gradient."
-        )
-    require_same_device(target, guidance_field, ("target", "guidance_field"))
-    _require_region(mask, target, tol, max_steps)
+    require_image(target, "target", solvable=True)
+    require_field(guidance_field, target, ("guidance_field", "target"))
+    _require_solvable(mask, target, tol, max_steps, callback)
     box = _bounding_box(mask)
     return _fill(target, guidance_field[..., *box], mask, box, tol, max_steps, callback)
 
@@ -105,8 +101,8 @@ def seamless_clone(
     Raises:
         ValueError: no pixel of Ω lands in the target, Ω covers it all, or sizes do not match.
     """
-    require_image(source, "source")
-    require_image(target, "target")
+    require_image(source, "source", solvable=True)
+    require_image(target, "target", solvable=True)
     require_option(gradients, ("source", "mixed", "average"), "gradients")
     require_same_device(source, target, ("source", "target"))
     if source.shape[:-2] != target.shape[:-2]:
@@ -116,7 +112,7 @@ def seamless_clone(
         )
     require_mask(mask, source.shape[-2:])
     placed_mask = _place_mask(mask, target, offset)
-    _require_region(placed_mask, target, tol, max_steps)
+    _require_solvable(placed_mask, target, tol, max_steps, callback)
     box = _bounding_box(placed_mask)
     field = gradient(_place_source(source, offset, box))
     if gradients != "source":
@@ -130,12 +126,17 @@ def seamless_clone(
 
 def guidance_energy(image: Image, guidance_field: VectorField, mask: Mask) -> float:
     """Σ |∇u - v|² over the pairs of neighbours that touch Ω: what `blend_poisson` minimises."""
+    require_image(image)
+    require_field(guidance_field, image, ("guidance_field", "image"))
+    require_mask(mask, image.shape[-2:])
+    require_same_device(image, mask, ("image", "mask"))
     near = torch.zeros(2, *mask.shape, dtype=torch.bool, device=mask.device)
     near[0, :, :-1] = mask[:, 1:] | mask[:, :-1]
     near[1, :-1, :] = mask[1:, :] | mask[:-1, :]
     return float((gradient(image) - guidance_field).square().mul(near[:, None]).sum())
 
 
+@torch.no_grad()
 def flatten_texture(
     image: Image,
     mask: Mask,
@@ -155,7 +156,7 @@ def flatten_texture(
             higher ones keep fewer edges.
         tol, max_steps, callback: as in `blend_poisson`.
     """
-    require_image(image)
+    require_image(image, solvable=True)
     require_number(low, "low", least=0)
     require_number(high, "high", least=low)
     if image.ndim != 3:
@@ -163,7 +164,7 @@ def flatten_texture(
             f"image has shape {tuple(image.shape)}, but edges are found in one picture at a time: "
             f"pass (channels, height, width)."
         )
-    _require_region(mask, image, tol, max_steps)
+    _require_solvable(mask, image, tol, max_steps, callback)
     gray = image.mean(0).detach().cpu().numpy()
     edges = torch.from_numpy(canny(gray, 1.0, low, high)).to(image.device)
     field = gradient(image)
@@ -172,6 +173,7 @@ def flatten_texture(
     return blend_poisson(image, field, mask, tol=tol, max_steps=max_steps, callback=callback)
 
 
+@torch.no_grad()
 def change_illumination(
     image: Image,
     mask: Mask,
@@ -194,10 +196,10 @@ def change_illumination(
         beta: β, how strongly the others are compressed: 0 is the identity.
         tol, max_steps, callback: as in `blend_poisson`; the callback sees the logarithm.
     """
-    require_image(image)
+    require_image(image, solvable=True)
     require_number(alpha, "alpha", above=0)
     require_number(beta, "beta", least=0, most=1)
-    _require_region(mask, image, tol, max_steps)
+    _require_solvable(mask, image, tol, max_steps, callback)
     log = image.clamp_min(1 / 255).log()
     field = gradient(log)
     size = field.square().sum(-4, keepdim=True).sqrt()
@@ -207,6 +209,7 @@ def change_illumination(
     return replace(solution, value=torch.where(mask, solution.value.exp(), image))
 
 
+@torch.no_grad()
 def recolor(
     image: Image,
     mask: Mask,
@@ -224,7 +227,7 @@ def recolor(
         gains: what each channel's gradients are multiplied with, one number a channel.
         tol, max_steps, callback: as in `blend_poisson`.
     """
-    require_image(image)
+    require_image(image, solvable=True)
     if not isinstance(gains, tuple | list) or len(gains) != image.shape[-3]:
         raise ValueError(
             f"gains is {gains!r}, but the picture has {image.shape[-3]} channels, each with a "
@@ -238,6 +241,7 @@ def recolor(
     )
 
 
+@torch.no_grad()
 def tile_seamlessly(
     image: Image, *, tol: float = TOL, max_steps: int = 200, callback: Callback | None = None
 ) -> Solution:
@@ -249,7 +253,7 @@ def tile_seamlessly(
         image: at least 3x3 pixels.
         tol, max_steps, callback: as in `blend_poisson`.
     """
-    require_image(image)
+    require_image(image, solvable=True)
     if min(image.shape[-2:]) < 3:
         raise ValueError(
             f"image is {image.shape[-1]}x{image.shape[-2]} pixels, so nothing lies between its "
@@ -275,12 +279,12 @@ def color_to_gray(image: Image, *, closeness: float = 0.01) -> Solution:
 
     Args:
         image: intensities, two channels or more.
-        closeness: λ, above 0: larger stays closer to the mean of the channels.
+        closeness: λ, from 1e-6 to 1e6: larger stays closer to the mean of the channels.
     Returns:
         `value` has one channel, unclamped; `energies` both terms.
     """
-    require_image(image)
-    require_number(closeness, "closeness", above=0)
+    require_image(image, solvable=True)
+    require_number(closeness, "closeness", least=1e-6, most=1e6)
     if image.shape[-3] < 2:
         raise ValueError(
             "image has one channel, so it is grey already: pass a colour picture."
@@ -289,7 +293,9 @@ def color_to_gray(image: Image, *, closeness: float = 0.01) -> Solution:
     field = gradient(image)
     largest = field.abs().argmax(-3, keepdim=True)
     field = field.gather(-3, largest)
-    gray = solve_screened(closeness * mean - divergence(field), closeness)
+    change = solve_screened(divergence(gradient(mean) - field), closeness)
+    # Its mean is 0, as no gradient asks for any other; a small λ would blow rounding up to one.
+    gray = mean + change - change.mean((-2, -1), keepdim=True)
     terms = {
         "close to the input": closeness * (gray - mean).square().sum()[None],
         "gradients": (gradient(gray) - field).square().sum()[None],
@@ -349,11 +355,8 @@ def _bounding_box(mask: Mask) -> Box:
 
 
 def _place_mask(mask: Mask, target: Canvas, offset: tuple[int, int]) -> CanvasMask:
-    if (
-        not isinstance(offset, tuple | list)
-        or len(offset) != 2
-        or any(isinstance(step, bool) or not isinstance(step, int) for step in offset)
-    ):
+    steps = offset if isinstance(offset, tuple | list) else ()
+    if len(steps) != 2 or any(isinstance(s, bool) or not isinstance(s, Integral) for s in steps):
         raise ValueError(
             f"offset is {offset!r}, but the source lands on whole pixels: pass two integers (x, y)."
         )
@@ -385,13 +388,11 @@ def _place_source(source: Image, offset: tuple[int, int], box: Box) -> Canvas:
     return source
 
 
-def _require_region(mask: Mask, image: Image, tol: float, max_steps: int) -> None:
-    require_mask(mask, image.shape[-2:])
+def _require_solvable(
+    mask: Mask, image: Image, tol: float, max_steps: int, callback: Callback | None
+) -> None:
+    require_region(mask, image.shape[-2:])
     require_same_device(image, mask, ("the picture", "mask"))
     require_number(tol, "tol", above=0)
     require_count(max_steps, "max_steps")
-    if mask.count_nonzero() == mask.numel():
-        raise ValueError(
-            f"mask covers all {mask.numel()} pixels, so no Dirichlet boundary is left to fix "
-            f"the colour: set at least one pixel to False."
-        )
+    require_callback(callback)

@@ -16,6 +16,11 @@ def require_floats(tensor: object, name: str, *, axes: int = 0) -> None:
 
     It reads no value, so that it costs nothing inside a solver's loop.
     """
+    if isinstance(getattr(tensor, "value", None), Tensor):
+        raise ValueError(
+            f"{name} is a {type(tensor).__name__}, which holds its tensor and how that was found, "
+            f"but only the tensor is needed: pass its .value."
+        )
     if not isinstance(tensor, Tensor):
         raise ValueError(
             f"{name} is a {type(tensor).__name__}, but the course computes on torch tensors: "
@@ -45,8 +50,16 @@ def require_finite(tensor: object, name: str) -> None:
         )
 
 
-def require_image(image: object, name: str = "image") -> None:
-    """Raise a `ValueError` unless `image` is finite floats, (..., channels, height, width)."""
+def require_image(image: object, name: str = "image", *, solvable: bool = False) -> None:
+    """Raise a `ValueError` unless `image` is finite floats, (..., channels, height, width).
+
+    `solvable` refuses half precision, too, in which no linear system can be solved.
+    """
+    if solvable and isinstance(image, Tensor) and image.is_floating_point() and image.itemsize < 4:
+        raise ValueError(
+            f"{name} holds {str(image.dtype).removeprefix('torch.')} values, too coarse to solve "
+            f"for a picture: convert it with {name}.float()."
+        )
     require_finite(image, name)
     if image.ndim < 3:
         raise ValueError(
@@ -82,6 +95,37 @@ def require_mask(mask: object, size: Sequence[int], name: str = "mask") -> None:
         raise ValueError(
             f"{name} is empty, so there is nothing to solve for: set at least one pixel to True."
         )
+
+
+def require_region(mask: object, size: Sequence[int], name: str = "mask") -> None:
+    """Raise a `ValueError` unless `mask` is one (see `require_mask`) with a False pixel, too."""
+    require_mask(mask, size, name)
+    if mask.count_nonzero() == mask.numel():
+        raise ValueError(
+            f"{name} covers all {mask.numel()} pixels, so no Dirichlet boundary is left to fix "
+            f"the colour: set at least one pixel to False."
+        )
+
+
+def require_callback(callback: object) -> None:
+    """Raise a `ValueError` unless `callback` can be called, or is None."""
+    if callback is not None and not callable(callback):
+        raise ValueError(
+            f"callback is a {type(callback).__name__}, which can't be called after each step: "
+            f"pass a function of (step, picture), or None."
+        )
+
+
+def require_field(field: object, image: Tensor, names: tuple[str, str]) -> None:
+    """Raise a `ValueError` unless `field` is finite, of the shape and on the device of ∇`image`."""
+    require_finite(field, names[0])
+    expected = (*image.shape[:-3], 2, *image.shape[-3:])
+    if field.shape != expected:
+        raise ValueError(
+            f"{names[0]} has shape {tuple(field.shape)}, but {names[1]}'s gradient has {expected}, "
+            f"so they can't be compared: make it with gradients.gradient."
+        )
+    require_same_device(field, image, names)
 
 
 def require_same_shape(a: Tensor, b: Tensor, names: tuple[str, str]) -> None:

@@ -3,6 +3,7 @@
 A picture is a float tensor (3, height, width) in [0, 1], RGB.
 """
 
+import contextlib
 import math
 import os
 import warnings
@@ -177,7 +178,8 @@ def save_image(image: Image, path: str | Path) -> None:
             f"permissions and free space, or choose .png."
         ) from error
     finally:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # which would hide the sentence above
+            part.unlink(missing_ok=True)
 
 
 def _usable(device: torch.device | str, name: str) -> torch.device:
@@ -229,13 +231,27 @@ def _read(source: str | Path | PIL.Image.Image | np.ndarray) -> np.ndarray:
             with PIL.Image.open(path) as picture:
                 return _decode(picture)
     except Exception as error:  # broken files make decoders trip over anything
-        known = not isinstance(error, PIL.UnidentifiedImageError)
-        reason = " ".join(str(error).split()) if known else "no known picture format"
+        reason, remedy = _diagnose(error, path)
         raise ValueError(
-            f"{path.name if path else 'source'} can't be read as a picture ({reason}): it may be "
-            f"broken, unfinished or too large; open it in a picture viewer and save it as PNG "
-            f"or JPEG."
+            f"{path.name if path else 'source'} can't be read as a picture ({reason}): {remedy}."
         ) from error
+
+
+def _diagnose(error: Exception, path: Path | None) -> tuple[str, str]:
+    """Why a picture can't be read, and what to do about it."""
+    if isinstance(error, PIL.Image.DecompressionBombError):
+        return "it is too large to be safe", "make it smaller in a picture viewer first"
+    if not isinstance(error, PIL.UnidentifiedImageError):
+        return " ".join(str(error).split()), (
+            "it may be broken or unfinished; open it in a picture viewer and save it as PNG or JPEG"
+        )
+    head = b""
+    if path is not None:
+        with path.open("rb") as file:
+            head = file.read(12)
+    if head[4:8] == b"ftyp" and head[8:11] in (b"hei", b"hev", b"mif", b"msf"):
+        return "it is a HEIC file, as many phones write them", "export it as JPEG"
+    return "no known picture format", "open it in a picture viewer and save it as PNG or JPEG"
 
 
 def _existing(source: str | Path) -> Path:
@@ -288,10 +304,15 @@ def _in_unit_range(array: np.ndarray) -> Float[np.ndarray, "..."]:
             f"source holds {array.dtype} values, so its brightness is unclear: convert it to "
             f"uint8, or to floats in [0, 1]."
         )
-    slack = 1e-6  # what resizing in floats may leave; also False for NaN:
-    if not (array.min() >= -slack and array.max() <= 1 + slack):
+    if not np.isfinite(array).all():
         raise ValueError(
-            "source holds floats outside [0, 1] (or NaN), so its brightness is unclear: "
+            "source holds NaN or infinity, which are no brightness: replace them, for instance "
+            "with np.nan_to_num."
+        )
+    slack = 1e-6  # what resizing in floats may leave
+    if array.min() < -slack or array.max() > 1 + slack:
+        raise ValueError(
+            "source holds floats outside [0, 1], so its brightness is unclear: "
             "divide by its largest possible value first."
         )
     return array.clip(0, 1).astype(np.float32)

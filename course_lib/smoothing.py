@@ -10,6 +10,7 @@ Source: Xu, Lu, Xu, Jia, "Image Smoothing via L0 Gradient Minimization",
 SIGGRAPH Asia 2011, algorithm 1.
 """
 
+import warnings
 from dataclasses import replace
 from itertools import product
 
@@ -18,12 +19,13 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import mse_loss
 
-from course_lib.checks import require_image, require_number
+from course_lib.checks import require_callback, require_image, require_number
 from course_lib.gradients import gradient
 from course_lib.results import Callback, Solution
 from course_lib.shapes import Image
 
 AGREEMENT = 1e-2  # ∇S and (h, v) differ by at most 1% of the input's gradient: none to see
+FAR = 10  # from [0, 1], where λ and β are at home
 TILE_BYTES = 1 << 22  # on a CPU, tiles that stay in its cache make the loop twice as fast
 
 
@@ -42,7 +44,8 @@ def smooth_l0(
     periodic: the last column's right neighbour is the first column.
 
     Args:
-        image: intensities in [0, 1]; the pictures of a batch are smoothed one by one.
+        image: intensities in [0, 1] (of others it warns); the pictures of a batch are smoothed
+            one by one.
         smoothness: λ, the price of one pixel with a gradient; larger leaves fewer edges,
             useful from 0.001 to 0.1. 0 returns the image.
         beta_growth: κ, the factor from one β to the next. 2 is the paper's (22 steps at
@@ -246,12 +249,7 @@ def _terms(image: Image, steps: list[tuple[float, float]]) -> dict[str, Float[Te
 def _check(
     image: Image, smoothness: float, beta_growth: float, beta_max: float, callback: object
 ) -> None:
-    if isinstance(image, Tensor) and image.is_floating_point() and image.itemsize < 4:
-        raise ValueError(
-            f"image holds {str(image.dtype).removeprefix('torch.')} values, too coarse for the "
-            f"Fourier transform: convert it with image.float()."
-        )
-    require_image(image)
+    require_image(image, solvable=True)
     require_number(smoothness, "smoothness", least=0, most=1e4)
     require_number(beta_growth, "beta_growth", above=1, most=1e6)
     require_number(beta_max, "beta_max", above=0, most=1e9)
@@ -260,8 +258,11 @@ def _check(
             f"beta_max is {beta_max:g}, but β starts at 2 · smoothness = {2 * smoothness:g}, so "
             f"no step would be taken: raise beta_max (1e5 is usual) or lower smoothness."
         )
-    if callback is not None and not callable(callback):
-        raise ValueError(
-            f"callback is a {type(callback).__name__}, which can't be called after each step: "
-            f"pass a function of (step, picture), or None."
+    require_callback(callback)
+    if image.amax() > FAR or image.amin() < -FAR:
+        warnings.warn(
+            f"image reaches from {float(image.amin()):.3g} to {float(image.amax()):.3g}, but "
+            f"smoothness is meant for [0, 1], so nothing may be smoothed: divide the picture by "
+            f"its largest possible value.",
+            stacklevel=3,
         )

@@ -124,7 +124,7 @@ def warp_mls(
 def _deform(
     points: Rows, handles: Handles, moved_handles: Handles, kind: str, falloff: float
 ) -> Rows:
-    if len(handles) == 0:
+    if len(handles) == 0 or points.numel() == 0:
         return points.clone()
     dtype = torch.promote_types(handles.dtype, moved_handles.dtype)
     dtype = torch.promote_types(dtype, torch.float32)

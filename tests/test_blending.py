@@ -21,6 +21,7 @@ from course_lib.blending import (
 )
 from course_lib.gradients import divergence, gradient
 from course_lib.images import load_image
+from course_lib.results import Solution
 
 QUANTUM = 1 / 512  # half a step of an 8-bit picture
 
@@ -287,6 +288,31 @@ def test_color_to_gray_minimises_its_energy_and_far_from_it_is_the_mean(rng):
     torch.testing.assert_close(close, mean, atol=1e-4, rtol=0)
 
 
+@pytest.mark.parametrize("closeness", [1e-6, 1e-3, 1e6])
+def test_grey_is_as_bright_on_the_whole_as_its_colours(closeness, rng):
+    image = torch.rand(2, 3, 40, 50, generator=rng)
+    gray = color_to_gray(image, closeness=closeness).value
+    same = torch.testing.assert_close
+    same(gray.mean((-3, -2, -1)), image.mean((-3, -2, -1)), atol=1e-6, rtol=0)
+    double = color_to_gray(image.double(), closeness=closeness).value
+    same(gray.double(), double, atol=1e-4, rtol=0)
+
+
+def test_no_mode_hands_on_half_a_derivative(rng):
+    image = torch.rand(3, 9, 9, generator=rng).requires_grad_()
+    for name, method in METHODS.items():
+        if name != "gray":
+            assert not method(image, hole()).value.requires_grad, name
+    assert not color_to_gray(image).value.requires_grad
+
+
+def test_the_offset_may_come_from_numpy(as_users_run_it, rng):
+    source, target = torch.rand(2, 3, 20, 20, generator=rng)
+    mask = blobs(rng, 20, 20, 4, 0.5)
+    moved = seamless_clone(source, target, mask, offset=(np.int64(3), np.int64(-2))).value
+    assert torch.equal(moved, seamless_clone(source, target, mask, offset=(3, -2)).value)
+
+
 def test_callback_sees_each_step(rng):
     source, target = torch.rand(2, 3, 30, 30, generator=rng)
     seen = []
@@ -329,7 +355,10 @@ def bad_images():
     return st.one_of(
         shapes.map(torch.zeros),
         spoiled,
-        st.sampled_from([torch.uint8, torch.int64, torch.bool]).map(lambda d: (IMAGE * 255).to(d)),
+        st.sampled_from([
+            torch.uint8, torch.int64, torch.bool, torch.float16, torch.bfloat16
+        ]).map(lambda d: (IMAGE * 255).to(d)),
+        st.just(Solution(IMAGE, torch.zeros(1), True)),
         st.sampled_from([None, "chelsea", 3, [[1.0]], np.zeros((3, 9, 9))]),
     )
 
@@ -371,7 +400,7 @@ def test_bad_input_is_explained(as_users_run_it, method, data):
     else:
         options = data.draw(st.sampled_from([
             {"tol": 0.0}, {"tol": -1.0}, {"tol": float("nan")}, {"tol": "fine"},
-            {"max_steps": 0}, {"max_steps": 2.5}, {"max_steps": True},
+            {"max_steps": 0}, {"max_steps": 2.5}, {"max_steps": True}, {"callback": 3},
         ]))
     assert_explains(lambda: METHODS[method](image, mask, **options))
 
@@ -398,6 +427,11 @@ def test_bad_input_is_explained(as_users_run_it, method, data):
         lambda: tile_seamlessly(IMAGE[:, :2]),
         lambda: color_to_gray(IMAGE[:1]),
         lambda: color_to_gray(IMAGE, closeness=0.0),
+        lambda: color_to_gray(IMAGE, closeness=1e-12),
+        lambda: color_to_gray(IMAGE, closeness=1e39),
+        lambda: guidance_energy(IMAGE, gradient(IMAGE)[..., :-1], hole()),
+        lambda: guidance_energy(IMAGE, gradient(IMAGE), hole().float()),
+        lambda: guidance_energy(None, gradient(IMAGE), hole()),
     ],
 )
 def test_what_does_not_fit_together_is_explained(as_users_run_it, call):

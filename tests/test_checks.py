@@ -11,16 +11,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from course_lib.checks import (
+    require_callback,
     require_count,
+    require_field,
     require_finite,
     require_floats,
     require_image,
     require_mask,
     require_number,
     require_option,
+    require_region,
     require_same_device,
     require_same_shape,
 )
+from course_lib.results import Solution
 
 
 def assert_kind(error: pytest.ExceptionInfo, *fragments: str) -> None:
@@ -117,6 +121,49 @@ def test_what_is_no_mask_is_refused(bad, fragment):
     assert_kind(error, "hole", fragment)
 
 
+def test_a_region_leaves_a_pixel_outside():
+    require_region(torch.eye(4, 5) > 0, (4, 5))
+    with pytest.raises(ValueError) as error:
+        require_region(torch.ones(4, 5, dtype=torch.bool), (4, 5), "hole")
+    assert_kind(error, "hole", "all 20 pixels")
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_is_a_picture_but_not_one_to_solve_for(dtype):
+    image = torch.rand(3, 4, 5).to(dtype)
+    require_image(image)
+    with pytest.raises(ValueError) as error:
+        require_image(image, "photo", solvable=True)
+    assert_kind(error, str(dtype).removeprefix("torch."), "photo.float()")
+    require_image(image.float(), "photo", solvable=True)
+
+
+@pytest.mark.parametrize("check", [require_floats, require_finite, require_image])
+def test_a_solution_in_place_of_its_value_is_recognized(check):
+    solution = Solution(torch.rand(3, 4, 5), torch.zeros(1), True)
+    with pytest.raises(ValueError) as error:
+        check(solution, "photo")
+    assert_kind(error, "photo is a Solution", "pass its .value")
+    check(solution.value, "photo")
+
+
+@pytest.mark.parametrize("field", [torch.rand(2, 3, 4, 6), torch.rand(3, 2, 4, 5)])
+def test_a_field_that_is_no_gradient_of_the_picture_is_told_both_shapes(field):
+    image = torch.rand(3, 4, 5)
+    require_field(torch.rand(2, 3, 4, 5), image, ("field", "photo"))
+    with pytest.raises(ValueError) as error:
+        require_field(field, image, ("field", "photo"))
+    assert_kind(error, str(tuple(field.shape)), "photo's gradient has (2, 3, 4, 5)")
+
+
+def test_what_can_not_be_called_is_no_callback():
+    require_callback(None)
+    require_callback(print)
+    with pytest.raises(ValueError) as error:
+        require_callback(3)
+    assert_kind(error, "callback is a int")
+
+
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf, -0.1, 1.1, True, "1", None, [0.5]])
 def test_what_is_no_number_in_the_range_is_refused(bad):
     with pytest.raises(ValueError) as error:
@@ -171,7 +218,8 @@ ANYTHING = st.one_of(
 # These check one thing of any type; the other two compare tensors that were checked before.
 OF_ANYTHING = [
     require_floats, require_finite, require_image, require_number, require_count,
-    partial(require_mask, size=(4, 5)), partial(require_option, options=("a", "b")),
+    partial(require_mask, size=(4, 5)), partial(require_region, size=(4, 5)),
+    lambda value, name: require_callback(value), partial(require_option, options=("a", "b")),
 ]
 
 

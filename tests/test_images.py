@@ -160,7 +160,7 @@ def test_a_huge_panorama_loads_without_a_warning_and_a_bomb_does_not(tmp_path, m
         warnings.simplefilter("error")
         image = load_image(tmp_path / "panorama.png", size=300)
     assert_close(image, torch.full((3, 3, 300), 128 / 255), rtol=0, atol=1e-6)
-    with pytest.raises(ValueError, match=r"too large"):
+    with pytest.raises(ValueError, match=r"too large to be safe\): make it smaller"):
         load_image(tmp_path / "bomb.png", size=300)
 
 
@@ -353,6 +353,7 @@ def broken_files() -> dict[str, bytes]:
         "cut.jpg": jpeg.getvalue()[:-200],
         "cut.png": png.getvalue()[:-60],
         "header_only.png": png.getvalue()[:40],
+        "phone.jpg": b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(200),
         "page.jpg": b"<!doctype html><html><body>404 Not Found</body></html>",
         "text.png": "not a picture, été\n".encode(),
         "bomb.png": b"\x89PNG\r\n\x1a\n" + header + end,
@@ -370,6 +371,13 @@ def test_a_broken_file_is_explained_by_its_name(name, tmp_path):
     if open_files.is_dir():
         assert str(tmp_path / name) not in [os.path.realpath(fd) for fd in open_files.iterdir()]
     (tmp_path / name).unlink()  # which Windows allows for closed files only
+
+
+@pytest.mark.parametrize("brand", [b"heic", b"heix", b"hevc", b"mif1"])
+def test_a_phones_heic_file_is_called_so_whatever_its_name(brand, tmp_path):
+    (tmp_path / "IMG_1.HEIC").write_bytes(b"\0\0\0\x18ftyp" + brand + bytes(200))
+    with pytest.raises(ValueError, match=r"HEIC file.*: export it as JPEG"):
+        load_image(tmp_path / "IMG_1.HEIC")
 
 
 def test_what_a_decoder_says_in_lines_becomes_one_sentence(tmp_path, monkeypatch):
@@ -441,6 +449,24 @@ def test_a_missing_folder_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match="missing") as error:
         save_image(torch.rand(3, 4, 4), tmp_path / "missing" / "a.png")
     assert_one_sentence(error.value)
+
+
+@pytest.mark.parametrize("name", ["folder.png", "folder.png/", "n" * 300 + ".png"])
+def test_a_name_that_can_not_be_written_is_explained(name, tmp_path):
+    (tmp_path / "folder.png").mkdir()
+    with pytest.raises(ValueError, match="can't be written") as error:
+        save_image(torch.zeros(3, 4, 4), f"{tmp_path}/{name}")
+    assert_one_sentence(error.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["folder.png"]
+
+
+def test_floats_that_are_no_numbers_are_not_told_to_be_divided():
+    for broken in (np.nan, np.inf):
+        array = np.full((4, 4), 0.5)
+        array[1, 2] = broken
+        with pytest.raises(ValueError, match=r"NaN or infinity.*: replace them") as error:
+            load_image(array)
+        assert_one_sentence(error.value)
 
 
 def test_a_failed_save_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):

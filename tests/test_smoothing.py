@@ -2,6 +2,7 @@
 
 import io
 import re
+import warnings
 
 import numpy as np
 import PIL.Image
@@ -378,6 +379,15 @@ def test_bad_input_gets_one_sentence(as_users_run_it, method, data):
     assert message.startswith(blamed)
     assert re.fullmatch(r"(?s).{40,}[a-z0-9)\]]\.", message), message
     assert ". " not in message, message
+
+
+def test_a_picture_in_bytes_is_warned_of(as_users_run_it, rng):
+    image = torch.rand(3, 8, 9, generator=rng)
+    with pytest.warns(UserWarning, match=r"meant for \[0, 1\].*: divide"):
+        smooth_l0(255 * image)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        smooth_l0(4 * image - 2)
 
 
 def test_a_beta_max_below_the_first_beta_is_explained(as_users_run_it):

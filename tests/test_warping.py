@@ -302,6 +302,14 @@ def test_a_batch_shares_its_warp_and_keeps_its_type(rng):
     torch.testing.assert_close(half.double(), warped, atol=5e-3, rtol=0)
 
 
+@pytest.mark.parametrize("shape", [(0, 2), (4, 2), (3, 2, 2)])
+def test_no_points_go_nowhere(shape, rng):
+    p, q = torch.rand(2, *shape, generator=rng)
+    none = torch.zeros(0, 2, dtype=torch.float64)
+    moved = deform_points(none, p, q)
+    assert moved.shape == (0, 2) and moved.dtype == torch.float64
+
+
 def test_the_answer_does_not_depend_on_how_points_are_chunked(rng, monkeypatch):
     v, p, q = draw(rng, 100, 2), draw(rng, 6, 2), draw(rng, 6, 2)
     expected = deform_points(v, p, q)
