@@ -1,7 +1,9 @@
 """Live pictures, driven without a mouse."""
 
 import base64
+import html
 import io
+import re
 
 import ipywidgets
 import numpy as np
@@ -131,7 +133,34 @@ def test_a_reader_without_a_kernel_sees_the_picture_and_its_alt_text():
     assert "application/vnd.jupyter.widget-view+json" in data
     assert base64.b64decode(data["image/jpeg"]) == tool.view.value
     assert metadata == {"image/jpeg": {"alt": "a grey"}}
-    assert tool.view.tooltip == "a grey"
+
+
+def test_the_page_gets_the_picture_with_its_alt_text_at_its_own_size():
+    tool = LiveImage(Recorder(), alt='a "grey" <b>', height=40, grey=grey_slider(1.0))
+    tag = re.fullmatch("<img ([^<>]+)>", tool.view.widget.value).group(1)
+    said = {name: html.unescape(said) for name, said in re.findall('([a-z]+)="([^"]*)"', tag)}
+    assert (said["alt"], said["width"], said["height"]) == ('a "grey" <b>', "60", "40")
+    kind, data = said["src"].split(",")
+    assert kind == "data:image/jpeg;base64" and base64.b64decode(data) == tool.view.value
+    assert tool.view.widget in tool.widget.children
+    before = tool.view.widget.value
+    tool.set(grey=0.0)
+    assert tool.view.widget.value != before
+
+
+def test_no_widget_has_a_tooltip_which_keeps_jupyterlab_from_showing_a_picture():
+    tool = LiveImage(Recorder(), alt="a grey", grey=grey_slider())
+    parts = [tool.widget]
+    while parts:
+        part = parts.pop()
+        parts += getattr(part, "children", ())
+        assert not isinstance(part, ipywidgets.Image) and getattr(part, "tooltip", None) is None
+
+
+def test_toggle_buttons_take_the_room_that_they_need():
+    kinds = ipywidgets.ToggleButtons(options=["source", "average", "mixed"])
+    LiveImage(Recorder(), alt="a", kinds=kinds, grey=(slider := grey_slider()))
+    assert kinds.layout.width == "auto" and slider.layout.width == "26em"
 
 
 def test_sweep_goes_from_the_least_to_the_largest_value_of_each_control_and_back():

@@ -1,7 +1,6 @@
 """A picture that is computed anew whenever a control moves.
 
-The picture is one `ipywidgets.Image` that holds a JPEG: drawing it takes a millisecond,
-a matplotlib figure would take 300.
+The picture is a JPEG: drawing it takes a millisecond, a matplotlib figure would take 300.
 """
 
 import base64
@@ -23,6 +22,36 @@ from course_lib.shapes import Image, Pictures
 Render = Callable[..., tuple[Pictures | Image, str]]
 
 
+class Picture:
+    """One JPEG on the page, with alt text, at its own size or narrower.
+
+    `ipywidgets.Image` has no alt text, and its tooltip keeps JupyterLab from showing it at all.
+
+    Args:
+        alt: what a reader who can't see the picture should know.
+    """
+
+    def __init__(self, alt: str) -> None:
+        self.alt, self.widget, self._value = alt, ipywidgets.HTML(), b""
+
+    @property
+    def value(self) -> bytes:
+        """The JPEG; setting it shows the new one."""
+        return self._value
+
+    @value.setter
+    def value(self, jpeg: bytes) -> None:
+        with PIL.Image.open(io.BytesIO(jpeg)) as picture:
+            width, height = picture.size
+        self._value = jpeg
+        # Its size is said and it is decoded at once, so that the page neither jumps nor flickers.
+        self.widget.value = (
+            f'<img alt="{html.escape(self.alt)}" width="{width}" height="{height}" '
+            f'decoding="sync" style="max-width:100%;height:auto" '
+            f'src="data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}">'
+        )
+
+
 class LiveImage:
     """Controls above, the pictures that they make below, and a caption under these.
 
@@ -38,18 +67,20 @@ class LiveImage:
         self, render: Render, *, alt: str, height: int = 256, **controls: ipywidgets.Widget
     ) -> None:
         self._render, self.controls, self._height = render, controls, height
-        self._alt, self._held = alt, False
+        self._held = False
         initial = {name: control.value for name, control in controls.items()}
-        self.view = ipywidgets.Image(format="jpeg", tooltip=alt)
+        self.view = Picture(alt)
         self.caption, self.error = ipywidgets.HTML(), ipywidgets.HTML()
         self.reset = ipywidgets.Button(description="Reset", icon="undo")
         self.reset.on_click(lambda _: self.set(**initial))
         for control in controls.values():
-            control.layout.width = "26em"
+            # Toggle buttons stand side by side, so they need what room they need.
+            buttons = isinstance(control, ipywidgets.ToggleButtons)
+            control.layout.width = "auto" if buttons else "26em"
             control.style.description_width = "9em"
             control.observe(lambda _: self.redraw(), "value")
         rows = ipywidgets.HBox([*controls.values(), self.reset], layout={"flex_flow": "wrap"})
-        self.widget = ipywidgets.VBox([rows, self.view, self.caption, self.error])
+        self.widget = ipywidgets.VBox([rows, self.view.widget, self.caption, self.error])
         self.redraw()
 
     def set(self, **values: object) -> None:
@@ -88,7 +119,7 @@ class LiveImage:
         # The picture as it is now goes along, for those who read the notebook without running it.
         bundle = dict(self.widget._repr_mimebundle_(**kwargs))
         bundle["image/jpeg"] = base64.b64encode(self.view.value).decode()
-        return bundle, {"image/jpeg": {"alt": self._alt}}
+        return bundle, {"image/jpeg": {"alt": self.view.alt}}
 
 
 def sweep(tool: LiveImage, *, stops: int = 5) -> int:
