@@ -25,7 +25,7 @@ def list_generators() -> Cards:
     shipped = [Card.read(path) for path in sorted(ASSETS.glob("*.json"))]
     remote = [
         Card(one.name, one.family, one.resolution, one.bytes, one.license,
-             "official; downloaded when loaded")
+             f"downloaded when loaded, from {one.source}")
         for one in REMOTE.values()
     ]
     return Cards(shipped + remote)

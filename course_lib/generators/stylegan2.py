@@ -58,6 +58,14 @@ class StyleGAN2(Generator):
         """The mean w, which truncation pulls towards."""
         return self.mapping.w_avg
 
+    @property
+    def noise_shapes(self) -> tuple[tuple[int, int], ...]:
+        """Sizes of the noise maps; none if no layer gives them any strength."""
+        layers = self.synthesis.layers.values()
+        if not any(layer.noise_strength for layer in layers):
+            return ()
+        return tuple(tuple(layer.noise_const.shape) for layer in layers)
+
     def decode(self, latent: Latent, *, space: str = "z", noise: Noise | None = None) -> Image:
         """The pictures of codes, (batch, 3, resolution, resolution), about [0, 1], unclamped."""
         w_plus = self.convert(latent, space, "w_plus")

@@ -1,0 +1,114 @@
+"""Inverting networks: x -> code in one pass, trained through a frozen generator.
+
+Sources: Zhu et al., "Generative Visual Manipulation on the Natural Image Manifold", ECCV 2016,
+section 3.1 (x -> z); Richardson et al., "Encoding in Style" (pSp), CVPR 2021 (x -> w_plus: a
+pyramid of features predicts each row's offset from the mean w).
+"""
+
+import itertools
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from course_lib.checks import require_image
+from course_lib.generators.base import Generator
+from course_lib.shapes import Image, Latent
+from course_lib.weights import read_weights
+
+ASSETS = Path(__file__).parent / "assets"
+
+
+@dataclass(frozen=True)
+class EncoderConfig:
+    """The shape of an inverting network.
+
+    Attributes:
+        resolution: of the pictures it reads.
+        space: of its codes, "w_plus" or "z"; rows: how many codes, 1 for z; dim: their length.
+        widths: channels at resolution, resolution / 2, ... 4².
+    """
+
+    resolution: int
+    space: str
+    rows: int
+    dim: int
+    widths: tuple[int, ...]
+
+
+class Encoder(nn.Module):
+    """E(x): strided residual convolutions; coarse rows read the coarse features, fine the fine."""
+
+    def __init__(self, config: EncoderConfig):
+        super().__init__()
+        self.config, self.space = config, config.space
+        widths = config.widths
+        self.stem = nn.Conv2d(3, widths[0], 3, padding=1)
+        self.blocks = nn.ModuleList(
+            ResidualBlock(a, b) for a, b in itertools.pairwise(widths)
+        )
+        last = min(2, len(widths) - 2)
+        self.levels = [min(last, row * 3 // config.rows) for row in range(config.rows)]
+        depth = {level: widths[-1 - level] for level in set(self.levels)}
+        self.heads = nn.ModuleList(
+            nn.Linear(depth[level] * 16, config.dim) for level in self.levels
+        )
+        self.register_buffer("mean", torch.zeros(config.dim))
+
+    def forward(self, images: Image) -> Latent:
+        """Pictures (batch, 3, r, r) in [0, 1] -> codes (batch, rows, dim); (batch, dim) for z."""
+        require_image(images, "images")
+        size = self.config.resolution
+        if images.ndim != 4 or tuple(images.shape[1:]) != (3, size, size):
+            raise ValueError(
+                f"images have shape {tuple(images.shape)}, but this inverting network reads "
+                f"(batch, 3, {size}, {size}): crop them with images.crop_square(..., "
+                f"resolution={size})."
+            )
+        x = self.stem(images * 2 - 1)
+        pyramid = []
+        for block in self.blocks:
+            x = block(x)
+            pyramid.append(F.adaptive_avg_pool2d(x, 4).flatten(1))
+        codes = [head(pyramid[-1 - level])
+                 for head, level in zip(self.heads, self.levels, strict=True)]
+        offsets = torch.stack(codes, dim=1)
+        return self.mean + (offsets if self.space == "w_plus" else offsets[:, 0])
+
+
+class ResidualBlock(nn.Module):
+    """Halves the size: two convolutions beside an averaged shortcut."""
+
+    def __init__(self, inputs: int, outputs: int):
+        super().__init__()
+        self.first = nn.Conv2d(inputs, inputs, 3, padding=1)
+        self.second = nn.Conv2d(inputs, outputs, 3, stride=2, padding=1)
+        self.shortcut = nn.Conv2d(inputs, outputs, 1)
+        self.norms = nn.ModuleList([nn.GroupNorm(1, inputs), nn.GroupNorm(1, inputs)])
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, inputs, r, r) -> (batch, outputs, r / 2, r / 2)."""
+        y = self.first(F.leaky_relu(self.norms[0](x), 0.2))
+        y = self.second(F.leaky_relu(self.norms[1](y), 0.2))
+        return y + self.shortcut(F.avg_pool2d(x, 2))
+
+
+def load_encoder(generator: Generator) -> Encoder:
+    """The inverting network that was trained for this generator.
+
+    Raises:
+        FileNotFoundError: none ships for it.
+    """
+    path = ASSETS / f"{generator.name}-encoder.safetensors"
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"there is no inverting network for {generator.name}, so its first guess is missing: "
+            f'project with init="mean", or train one with python -m course_lib.training encoder.'
+        )
+    weights = read_weights(path)
+    settings = dict(weights.settings["config"])
+    encoder = Encoder(EncoderConfig(**settings | {"widths": tuple(settings["widths"])}))
+    encoder.load_state_dict(weights.tensors)
+    return encoder.to(generator.device).eval().requires_grad_(False)

@@ -1,0 +1,123 @@
+"""What "close" means: distances between a picture G(z) and a target x, one number a picture.
+
+Every loss is a function (image, target) -> (batch,), so that any can be handed to `project`.
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from course_lib.checks import require_image, require_number, require_option, require_same_shape
+from course_lib.generators.base import Generator
+from course_lib.shapes import Image
+from course_lib.weights import import_torchvision
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+"""(image, target), each (batch, channels, height, width) in [0, 1] -> (batch,), 0 if equal."""
+
+
+def pixel_loss(
+    image: Image, target: Image, *, norm: str = "l2"
+) -> Float[Tensor, " batch"]:
+    """Mean squared ("l2") or absolute ("l1") difference of the intensities."""
+    require_option(norm, ("l1", "l2"), "norm")
+    _require_pair(image, target)
+    difference = image - target
+    error = difference.square() if norm == "l2" else difference.abs()
+    return error.flatten(1).mean(dim=1)
+
+
+def perceptual_loss(generator: Generator) -> Loss:
+    """Distance in the features of the generator's own discriminator; no download needed.
+
+    At every place of every block, feature vectors are scaled to unit length and compared, as
+    LPIPS does; the discriminator has learnt which features matter to pictures of this kind.
+
+    Sources: Zhang et al., "The Unreasonable Effectiveness of Deep Features as a Perceptual
+    Metric", CVPR 2018, eq. 1 (with all channel weights 1); Pan et al., "Exploiting Deep
+    Generative Prior", ECCV 2020 (the discriminator's features).
+
+    Raises:
+        ValueError: the generator has lost its discriminator.
+    """
+    size = generator.resolution
+    probe = torch.zeros(1, 3, size, size, device=generator.device)
+    if generator.discriminator_features(probe) is None:
+        raise ValueError(
+            f"{generator.name} came without its discriminator, whose features would be compared: "
+            f"pass loss=pixel_loss, or lpips_loss() where its weights are at hand."
+        )
+
+    def loss(image: Image, target: Image) -> Float[Tensor, " batch"]:
+        _require_pair(image, target)
+        pairs = zip(generator.discriminator_features(image),
+                    generator.discriminator_features(target), strict=True)
+        return sum(
+            (_unit(a) - _unit(b)).square().sum(dim=1).mean(dim=(1, 2)) for a, b in pairs
+        )
+
+    return loss
+
+
+def lpips_loss(net: str = "vgg", *, device: torch.device | str = "cpu") -> Loss:
+    """LPIPS of the `lpips` package; pictures in [0, 1] are brought to its [-1, 1].
+
+    Source: Zhang et al., "The Unreasonable Effectiveness of Deep Features as a Perceptual
+    Metric", CVPR 2018.
+
+    Args:
+        net: the backbone, "vgg" | "alex" | "squeeze". Its weights are torchvision's, downloaded
+            once into torch's cache.
+    Raises:
+        FileNotFoundError: the weights are not in the cache and can't be downloaded.
+    """
+    require_option(net, ("vgg", "alex", "squeeze"), "net")
+    import_torchvision()
+    import lpips
+
+    try:
+        model = lpips.LPIPS(net=net, verbose=False).to(device).eval().requires_grad_(False)
+    except (OSError, RuntimeError) as error:
+        folder = Path(torch.hub.get_dir()) / "checkpoints"
+        raise FileNotFoundError(
+            f"LPIPS needs the {net} network's weights, which are not in {folder} and could not be "
+            f"downloaded ({error}): run once with internet, or use perceptual_loss(generator), "
+            f"which ships with the course."
+        ) from error
+
+    def loss(image: Image, target: Image) -> Float[Tensor, " batch"]:
+        _require_pair(image, target)
+        return model(image, target, normalize=True).flatten()
+
+    return loss
+
+
+def weighted_sum(losses: Mapping[Loss, float | int]) -> Loss:
+    """Σ weight · loss, with one weight a loss."""
+    if not losses:
+        raise ValueError("losses is empty, so nothing would be compared: name at least one loss.")
+    for weight in losses.values():
+        require_number(weight, "weight", least=0)
+
+    def loss(image: Image, target: Image) -> Float[Tensor, " batch"]:
+        return sum(weight * term(image, target) for term, weight in losses.items())
+
+    return loss
+
+
+def _unit(features: Tensor) -> Tensor:
+    """Feature vectors of length 1, (batch, channels, height, width)."""
+    return features * (features.square().sum(dim=1, keepdim=True) + 1e-10).rsqrt()
+
+
+def _require_pair(image: Tensor, target: Tensor) -> None:
+    require_image(image)
+    require_same_shape(image, target, ("image", "target"))
+    if image.ndim != 4:
+        raise ValueError(
+            f"image has shape {tuple(image.shape)}, but batches (batch, channels, height, width) "
+            f"are compared, one number a picture: add the batch axis with image[None]."
+        )

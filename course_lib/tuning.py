@@ -1,0 +1,141 @@
+"""Fine-tuning the generator to one photo: min over θ as well, without forgetting the manifold.
+
+The lecture: z*, θ* = argmin L(G(z; θ), x) + λ R(θ), with R in weight space, ‖θ − θ0‖², or in
+feature space; or local, as in pivotal tuning.
+
+Sources: Bau et al., "Seeing What a GAN Cannot Generate", ICCV 2019 (feature space); Roich et
+al., "Pivotal Tuning for Latent-based Editing of Real Images", 2021, eq. 5 (locality).
+"""
+
+import copy
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from course_lib.checks import require_count, require_number, require_option
+from course_lib.generators.base import Generator
+from course_lib.losses import Loss, pixel_loss
+from course_lib.projection import as_batch, default_loss
+from course_lib.results import Callback
+from course_lib.shapes import Image, Latent
+
+REGULARIZERS = ("weight", "feature", "locality", None)
+
+
+@dataclass(frozen=True)
+class TunedGenerator:
+    """A generator that has learnt one photo more.
+
+    Attributes:
+        generator: the tuned copy; the original is untouched.
+        image: what it makes of the pivot, (batch, 3, r, r).
+        energies: "close to the photo" and "close to the old generator", one number a step.
+        seconds: how long it took.
+    """
+
+    generator: Generator
+    image: Image
+    energies: dict[str, Float[Tensor, " steps"]]
+    seconds: float
+
+
+def tune_generator(
+    generator: Generator,
+    target: Image,
+    latent: Latent,
+    *,
+    space: str,
+    regularizer: str | None = "weight",
+    strength: float | int = 1.0,
+    steps: int = 200,
+    learning_rate: float | int = 1e-3,
+    loss: Loss | None = None,
+    rng: torch.Generator | None = None,
+    callback: Callback | None = None,
+) -> TunedGenerator:
+    """Change the weights so that the code `latent`, the pivot, gives the photo `target`.
+
+    Args:
+        latent: of the photo's projection, in `space`; it stays as it is.
+        regularizer: "weight" (‖θ − θ0‖², as a share of ‖θ0‖²) | "feature" (features of the
+            pivot in every layer stay) | "locality" (pictures of codes near the pivot stay) |
+            None.
+        strength: λ of the regulariser.
+        learning_rate: of Adam.
+        rng: for the codes of "locality"; seeded with 0 if None.
+    Raises:
+        ValueError: an option is unknown, or the shapes don't fit the generator.
+    """
+    begin = time.perf_counter()
+    require_option(regularizer, REGULARIZERS, "regularizer")
+    require_number(strength, "strength", least=0)
+    require_number(learning_rate, "learning_rate", above=0)
+    require_count(steps, "steps", least=0)
+    generator.require_latent(latent, space)
+    targets = as_batch(target, generator)
+    loss, rng = loss or default_loss(generator), rng or torch.Generator().manual_seed(0)
+    tuned = copy.deepcopy(generator).requires_grad_(True)
+    penalty = _penalty(regularizer, generator, tuned, latent, space, rng)
+    optimizer = torch.optim.Adam(tuned.parameters(), lr=learning_rate)
+    energies = {"close to the photo": [], "close to the old generator": []}
+    for step in range(steps):
+        image = tuned.decode(latent, space=space)
+        terms = (loss(image, targets).mean(), strength * penalty())
+        optimizer.zero_grad()
+        sum(terms).backward()
+        optimizer.step()
+        for history, term in zip(energies.values(), terms, strict=True):
+            history.append(term.detach().cpu())
+        if callback:
+            callback(step, image.detach())
+    tuned.requires_grad_(False)
+    with torch.no_grad():
+        image = tuned.decode(latent, space=space)
+    history = {name: torch.stack(terms) if terms else torch.zeros(0)
+               for name, terms in energies.items()}
+    return TunedGenerator(tuned, image, history, time.perf_counter() - begin)
+
+
+def _penalty(
+    regularizer: str | None, old: Generator, new: Generator, latent: Tensor, space: str,
+    rng: torch.Generator,
+) -> Callable[[], Tensor]:
+    """R(θ) as a function without arguments."""
+    if regularizer == "weight":
+        pairs = list(zip(old.parameters(), new.parameters(), strict=True))
+        size = sum(before.square().sum() for before, _ in pairs)
+        return lambda: sum((after - before).square().sum() for before, after in pairs) / size
+    if regularizer == "feature":
+        return lambda: _feature_change(old, new, latent, space)
+    if regularizer == "locality":
+        return lambda: _local_change(old, new, latent, space, rng)
+    return lambda: latent.new_zeros(())
+
+
+def _feature_change(old: Generator, new: Generator, latent: Tensor, space: str) -> Tensor:
+    """How much the layers' features of the pivot changed, each relative to its own size."""
+    changes = []
+    for layer in old.layers[:-1]:  # the last one is free to draw what was missing
+        with torch.no_grad():
+            before = old.features(latent, layer, space=space)
+        change = (new.features(latent, layer, space=space) - before).square().mean()
+        changes.append(change / before.square().mean())
+    return torch.stack(changes).mean()
+
+
+def _local_change(
+    old: Generator, new: Generator, latent: Tensor, space: str, rng: torch.Generator
+) -> Tensor:
+    """How much the picture of a code near the pivot changed: a step towards a random code."""
+    other = old.sample_latent(len(latent), space=space, rng=rng)
+    direction = (other - latent).flatten(1)
+    reach = old.latent_std(space).square().sum().sqrt() / 2
+    step = reach * direction / direction.norm(dim=1, keepdim=True)
+    near = latent + step.reshape(latent.shape)
+    with torch.no_grad():
+        before = old.decode(near, space=space)
+    return pixel_loss(new.decode(near, space=space), before).mean()
