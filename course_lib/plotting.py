@@ -4,26 +4,30 @@ Colours are Okabe and Ito's, which people with the common colour-blindnesses tel
 """
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import IPython.display
 import matplotlib.pyplot as plt
 import numpy as np
 from jaxtyping import Float
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
+from course_lib.checks import require_count, require_finite, require_number
 from course_lib.images import to_uint8
-from course_lib.shapes import Pictures
+from course_lib.shapes import Image, Pictures
 
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+
+LARGEST = 40  # inches, of a figure's side: 4000 pixels
 
 Curve = Float[Tensor, " _"] | Sequence[float | int] | np.ndarray
 """Numbers along one axis of a plot."""
 
 
 def show_images(
-    images: Pictures,
+    images: Pictures | Image,
     titles: Sequence[str] | None = None,
     *,
     alt: str,
@@ -33,14 +37,17 @@ def show_images(
     """Show pictures side by side, all at the same height and on the same scale [0, 1].
 
     Args:
-        images: each (1 or 3, height, width), clamped to [0, 1] for display.
+        images: each (1 or 3, height, width), clamped to [0, 1] for display; a single one need
+            not be put into a list.
         titles: one a picture.
         alt: what a reader who can't see the figure should know.
         columns: pictures a row; all in one row if None.
         height: of a row, in inches.
     Raises:
-        ValueError: there is no picture, or not one title a picture.
+        ValueError: there is no picture, not one title a picture, or an option is out of range.
     """
+    if getattr(images, "ndim", 0) == 3 or not isinstance(images, Iterable):
+        images = [images]
     pictures = [to_uint8(image) for image in images]
     draw = [lambda axes, picture=picture: axes.imshow(picture) for picture in pictures]
     aspects = [picture.shape[1] / picture.shape[0] for picture in pictures]
@@ -50,7 +57,18 @@ def show_images(
 def show_maps(
     maps: Mapping[str, Float[Tensor, "_ _"]], *, alt: str, height: float = 2.6
 ) -> None:
-    """Show signed maps (differences, fields) on one symmetric scale: blue below 0, red above."""
+    """Show signed maps (differences, fields) on one symmetric scale: blue below 0, red above.
+
+    Raises:
+        ValueError: there is no map, or one has other axes than (height, width).
+    """
+    for title, values in maps.items():
+        require_finite(values, title)
+        if values.ndim != 2:
+            raise ValueError(
+                f"{title} has shape {tuple(values.shape)}, but a map has one number a pixel: pass "
+                f"(height, width), for instance one channel."
+            )
     limit = max((float(values.abs().max()) for values in maps.values()), default=0) or 1.0
     draw = [
         lambda axes, values=values: axes.imshow(
@@ -70,18 +88,21 @@ def show_curves(
     y_label: str,
     alt: str,
     log: bool = False,
+    first: int = 0,
     size: tuple[float, float] = (5.5, 2.8),
 ) -> None:
-    """Plot named curves: values over their index, or pairs (x, y)."""
+    """Plot named curves: values over their index, which starts at `first`, or pairs (x, y)."""
     figure, axes = plt.subplots(figsize=size)
     markers = "os^Dv*x"
     for index, (name, curve) in enumerate(curves.items()):
-        x, y = curve if isinstance(curve, tuple) else (range(len(curve)), curve)
+        x, y = curve if isinstance(curve, tuple) else (range(first, first + len(curve)), curve)
         axes.plot(
             _numbers(x), _numbers(y), label=name,
             color=COLORS[index % 7], marker=markers[index % 7], markersize=3,
         )
     axes.set(xlabel=x_label, ylabel=y_label, yscale="log" if log else "linear")
+    if all((line.get_xdata() == np.round(line.get_xdata())).all() for line in axes.lines):
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))  # there is no step 2.5
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False)
     show_figure(figure, alt=alt)
@@ -94,7 +115,7 @@ def show_figure(figure: Figure, *, alt: str) -> None:
         ValueError: the alt text is empty.
     """
     plt.close(figure)
-    if not alt.strip():
+    if not isinstance(alt, str) or not alt.strip():
         raise ValueError(
             "alt is empty, so a reader who can't see the figure learns nothing from it: "
             "say in a sentence what it shows."
@@ -112,6 +133,9 @@ def _grid(
     draw: Sequence, aspects: Sequence[float], titles: Sequence[str] | None,
     columns: int | None, height: float,
 ) -> Figure:
+    require_number(height, "height", above=0, most=LARGEST)
+    if columns is not None:
+        require_count(columns, "columns")
     if not draw:
         raise ValueError("there is no picture to show: pass at least one.")
     if titles is not None and len(titles) != len(draw):
@@ -123,9 +147,11 @@ def _grid(
     rows = -(-len(draw) // columns)
     widths = [max(aspects[column::columns]) for column in range(columns)]
     lines = max((title.count("\n") + 1 for title in titles), default=0) if titles else 0
+    # A very thin picture would make a figure that no memory holds.
+    sides = (height * sum(widths), (height + 0.2 * lines) * rows)
     figure, grid = plt.subplots(
         rows, columns, squeeze=False, width_ratios=widths, layout="constrained",
-        figsize=(height * sum(widths), (height + 0.2 * lines) * rows),
+        figsize=[min(max(side, 0.5), LARGEST) for side in sides],
     )
     for axes in grid.flat:
         axes.axis("off")

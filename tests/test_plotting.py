@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 
 from course_lib import plotting
 from course_lib.plotting import show_curves, show_figure, show_images, show_maps
+from course_lib.results import Solution
 
 plt.switch_backend("agg")
 
@@ -105,8 +106,8 @@ def test_a_figure_becomes_a_small_jpeg_with_alt_text_and_is_closed(displayed):
     assert len(content) < 150_000
 
 
-@pytest.mark.parametrize("alt", ["", "  \n"])
-def test_a_figure_without_alt_text_is_refused_and_closed(alt, displayed):
+@pytest.mark.parametrize("alt", ["", "  \n", None])
+def test_a_figure_without_alt_text_is_refused_and_closed(alt, displayed, as_users_run_it):
     figure = plt.figure()
     with pytest.raises(ValueError, match=r"alt is empty, .*: say"):
         show_figure(figure, alt=alt)
@@ -121,6 +122,45 @@ def test_nothing_to_show_and_missing_titles_are_explained(figures):
     for titles in (["one"], ["one", "two", "three"]):
         with pytest.raises(ValueError, match=f"{len(titles)} titles for 2 pictures"):
             show_images([torch.zeros(3, 4, 4)] * 2, titles, alt="black")
+
+
+@pytest.mark.parametrize("shape", [(3, 1, 5000), (3, 1, 600), (3, 5000, 1), (3, 1, 1)])
+def test_thin_pictures_are_shown_small(shape, displayed):
+    show_images([torch.rand(shape)], ["thin"], alt="a line")
+    with PIL.Image.open(io.BytesIO(displayed[0].data)) as picture:
+        assert max(picture.size) <= 4100
+
+
+def test_one_picture_need_not_be_put_into_a_list(figures, rng):
+    image = torch.rand(3, 4, 6, generator=rng)
+    show_images(image, alt="noise")
+    show_images(image[None], alt="noise")  # a batch of one
+    assert [len(drawn(figure)) for figure in figures] == [1, 1]
+    assert (drawn(figures[0])[0] == drawn(figures[1])[0]).all()
+
+
+def test_what_is_no_picture_no_map_or_no_size_is_explained(as_users_run_it, figures):
+    image = torch.zeros(3, 4, 4)
+    solution = Solution(image, torch.zeros(1), True)
+    for fault, call in {
+        "pass its .value": lambda: show_images(solution, alt="a"),
+        "image is a Solution": lambda: show_images([image, solution], alt="a"),
+        "columns is 0": lambda: show_images([image], alt="a", columns=0),
+        "height is -1": lambda: show_images([image], alt="a", height=-1),
+        "height is 1000": lambda: show_maps({"a": image[0]}, alt="a", height=1000),
+        r"red has shape \(3, 4, 4\).*one channel": lambda: show_maps({"red": image}, alt="a"),
+    }.items():
+        with pytest.raises(ValueError, match=fault):
+            call()
+    assert figures == []
+
+
+def test_steps_may_be_counted_from_one_and_have_whole_ticks(figures):
+    show_curves({"a": [3.0, 2, 1]}, x_label="step", y_label="energy", alt="it falls", first=1)
+    show_curves({"a": ([0.1, 0.4], [1, 2])}, x_label="x", y_label="y", alt="it rises")
+    assert figures[0].axes[0].lines[0].get_xdata().tolist() == [1, 2, 3]
+    assert all(tick == round(tick) for tick in figures[0].axes[0].get_xticks())
+    assert any(tick != round(tick) for tick in figures[1].axes[0].get_xticks())
 
 
 def test_a_broken_picture_leaves_no_figure_open(figures):
