@@ -1,5 +1,7 @@
 """Live tools for the lessons: they hold state and call the library, with no maths inside."""
 
+from course_lib.widgets.canvas import Canvas
 from course_lib.widgets.sliders import LiveImage, sweep
+from course_lib.widgets.tools import BlendTool, SmoothTool, WarpTool
 
-__all__ = ["LiveImage", "sweep"]
+__all__ = ["BlendTool", "Canvas", "LiveImage", "SmoothTool", "WarpTool", "sweep"]

@@ -9,6 +9,7 @@ import io
 import itertools
 import time
 from collections.abc import Callable
+from typing import Protocol
 
 import ipywidgets
 import numpy as np
@@ -68,7 +69,7 @@ class LiveImage:
     ) -> None:
         self._render, self.controls, self._height = render, controls, height
         self._held = False
-        initial = {name: control.value for name, control in controls.items()}
+        initial = self.values()
         self.view = Picture(alt)
         self.caption, self.error = ipywidgets.HTML(), ipywidgets.HTML()
         self.reset = ipywidgets.Button(description="Reset", icon="undo")
@@ -82,6 +83,14 @@ class LiveImage:
         rows = ipywidgets.HBox([*controls.values(), self.reset], layout={"flex_flow": "wrap"})
         self.widget = ipywidgets.VBox([rows, self.view.widget, self.caption, self.error])
         self.redraw()
+
+    def values(self) -> dict:
+        """Where the controls stand."""
+        return {name: control.value for name, control in self.controls.items()}
+
+    def stops(self) -> list[dict]:
+        """Nothing but controls can be moved."""
+        return []
 
     def set(self, **values: object) -> None:
         """Move controls by name, as a user would, and redraw once."""
@@ -105,7 +114,7 @@ class LiveImage:
             return
         start = time.perf_counter()
         try:
-            images, caption = self._render(**{n: c.value for n, c in self.controls.items()})
+            images, caption = self._render(**self.values())
             self.view.value = _jpeg(images, self._height)
         except Exception as failure:
             kind = "" if isinstance(failure, ValueError) else f"{type(failure).__name__}: "
@@ -122,7 +131,22 @@ class LiveImage:
         return bundle, {"image/jpeg": {"alt": self.view.alt}}
 
 
-def sweep(tool: LiveImage, *, stops: int = 5) -> int:
+class Sweepable(Protocol):
+    """What `sweep` can drive: `LiveImage`, and the tools that are drawn on."""
+
+    controls: dict[str, ipywidgets.Widget]
+
+    def values(self) -> dict:
+        """All that `set` can change, as it is now."""
+
+    def stops(self) -> list[dict]:
+        """Changes that no control makes, but a drawing hand."""
+
+    def set(self, **values: object) -> None:
+        """Change values by name, and redraw once."""
+
+
+def sweep(tool: Sweepable, *, stops: int = 5) -> int:
     """Move every control through its range, from the least to the largest value.
 
     A fault at one slider value is seen only so: a notebook's run shows the first value alone.
@@ -136,17 +160,19 @@ def sweep(tool: LiveImage, *, stops: int = 5) -> int:
         RuntimeError: a picture failed; it says at which control and value.
     """
     require_count(stops, "stops", least=2)
-    before = {name: control.value for name, control in tool.controls.items()}
-    count = 0
-    for name, control in tool.controls.items():
-        for value in _stops(control, stops):
-            try:
-                tool.set(**before | {name: value})
-            except Exception as failure:
-                raise RuntimeError(f"{name} = {value!r} fails: {failure}") from failure
-            count += 1
+    before = tool.values()
+    changes = [
+        {name: value} for name, control in tool.controls.items()
+        for value in _stops(control, stops)
+    ] + tool.stops()
+    for change in changes:
+        try:
+            tool.set(**before | change)
+        except Exception as failure:
+            said = ", ".join(f"{name} = {value!r}" for name, value in change.items())
+            raise RuntimeError(f"{said} fails: {failure}") from failure
     tool.set(**before)
-    return count
+    return len(changes)
 
 
 def _stops(control: ipywidgets.Widget, count: int) -> list:

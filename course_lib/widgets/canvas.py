@@ -1,0 +1,255 @@
+"""A picture to draw on: brush, lasso, pairs of points, and a region to move about.
+
+The browser draws (canvas.js, beside this file), so that ink shows at once even while Python
+computes. Python hears of the marks when a stroke ends, or while a handle is dragged; of marks
+that came while it was busy it sees the newest alone.
+"""
+
+import io
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import anywidget
+import numpy as np
+import PIL.Image
+import PIL.ImageColor
+import PIL.ImageDraw
+import torch
+import traitlets
+from ipywidgets.widgets.trait_types import CByteMemoryView
+from jaxtyping import Float
+from torch import Tensor
+
+from course_lib.checks import require_option
+from course_lib.images import load_image, to_uint8
+from course_lib.shapes import Image, Mask
+
+Place = tuple[float | int, float | int]
+"""(x, y) in pixels, (0, 0) being the centre of the top left pixel."""
+
+MODES = ("look", "brush", "lasso", "points", "move")
+ACTIONS = ("before", "reset", "save", "photo")
+UNSENT = {"sync": True, "echo_update": False}  # else each stroke would come back to the browser
+
+
+@dataclass(frozen=True)
+class Stroke:
+    """What a brush drew.
+
+    Attributes:
+        points: where it went, (x, y) in pixels.
+        color: as in CSS, "#D55E00".
+        width: of the brush, in pixels.
+        erases: whether it took ink away.
+    """
+
+    points: tuple[Place, ...]
+    color: str = "#D55E00"
+    width: float | int = 10
+    erases: bool = False
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A handle: where it was set, and where it was dragged to.
+
+    Attributes:
+        start, end: (x, y) in pixels.
+        fresh: `start` is a place of the picture as shown, not yet of the input.
+    """
+
+    start: Place
+    end: Place
+    fresh: bool = False
+
+
+@dataclass(frozen=True)
+class Marks:
+    """All that was drawn on a canvas.
+
+    Attributes:
+        strokes: the brush's, in the order they were drawn.
+        lasso: the corners of the region, (x, y) in pixels.
+        offset: how far the canvas's `outline` was moved, (x, y) in pixels.
+        pairs: the handles.
+    """
+
+    strokes: tuple[Stroke, ...] = ()
+    lasso: tuple[Place, ...] = ()
+    offset: tuple[int, int] = (0, 0)
+    pairs: tuple[Pair, ...] = ()
+
+
+class Canvas(anywidget.AnyWidget):
+    """A picture that a user draws on with mouse, pen, finger or keyboard.
+
+    Args:
+        image: (1 or 3, height, width), shown until `show` is given another.
+        alt: what a reader who can't see the picture should know.
+        mode: what a pointer does: "look", "brush", "lasso", "points" (pairs), or "move" (the
+            `outline`).
+        title: above the picture.
+        actions: buttons below it: "before" (a switch to the first picture), "reset", "save",
+            "photo" (upload).
+        photo_label: what is written on the button for uploads.
+        max_size: (width, height) of the picture on the screen, zoomed to fit.
+    """
+
+    _esm = Path(__file__).with_name("canvas.js")
+    mode = traitlets.Unicode("look").tag(sync=True)
+    title = traitlets.Unicode().tag(sync=True)
+    alt = traitlets.Unicode().tag(sync=True)
+    actions = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    photo_label = traitlets.Unicode().tag(sync=True)
+    max_width = traitlets.Int(560).tag(sync=True)
+    max_height = traitlets.Int(400).tag(sync=True)
+    note = traitlets.Unicode().tag(sync=True)
+    error = traitlets.Unicode().tag(sync=True)
+    shows_before = traitlets.Bool(False).tag(**UNSENT)
+    outline = traitlets.List().tag(sync=True)
+    _picture = CByteMemoryView(b"").tag(**UNSENT)
+    _before = CByteMemoryView(b"").tag(**UNSENT)
+    _marks = traitlets.Dict(asdict(Marks())).tag(**UNSENT)
+
+    def __init__(
+        self, image: Image, *, alt: str, mode: str = "look", title: str = "",
+        actions: Sequence[str] = (), photo_label: str = "My own photo",
+        max_size: tuple[int, int] = (560, 400),
+    ) -> None:
+        require_option(mode, MODES, "mode")
+        for action in actions:
+            require_option(action, ACTIONS, "an action")
+        super().__init__(
+            mode=mode, title=title, alt=alt, actions=list(actions), photo_label=photo_label,
+            max_width=max_size[0], max_height=max_size[1],
+        )
+        self._parts: list[bytes] = []
+        self._listeners: dict[str, Callable[..., object]] = {}
+        self.on_msg(self._receive)
+        self.restart(image)
+
+    @property
+    def marks(self) -> Marks:
+        """What was drawn, as a frozen value; assign another to draw from Python."""
+        raw = self._marks
+        return Marks(
+            tuple(
+                Stroke(_places(s["points"]), s["color"], s["width"], s["erases"])
+                for s in raw["strokes"]
+            ),
+            _places(raw["lasso"]),
+            tuple(raw["offset"]),
+            tuple(
+                Pair(tuple(pair["start"]), tuple(pair["end"]), pair["fresh"])
+                for pair in raw["pairs"]
+            ),
+        )
+
+    @marks.setter
+    def marks(self, marks: Marks) -> None:
+        self._marks = asdict(marks)
+
+    @property
+    def jpeg(self) -> bytes:
+        """The picture as it is shown."""
+        return bytes(self._before if self.shows_before else self._picture)
+
+    def restart(self, image: Image) -> None:
+        """Begin anew on another picture, which also is what "before" shows."""
+        picture = encode(image)
+        with self.hold_sync():
+            self._picture, self._before, self.shows_before = picture, picture, False
+
+    def show(self, image: Image, *, note: str = "") -> None:
+        """Replace the picture and the note below it, in one message; an error goes."""
+        with self.hold_sync():
+            self._picture, self.note, self.error = encode(image), note, ""
+
+    def on_draw(self, callback: Callable[[Marks], object]) -> None:
+        """Call back with the marks whenever they change."""
+        self.observe(lambda _: callback(self.marks), "_marks")
+
+    def on_action(self, action: str, callback: Callable[..., object]) -> None:
+        """Call back when the button is pressed: "reset", "save", or "photo" with the picture's
+        reader, a function of the `size` to load it at."""
+        self._listeners[action] = callback
+
+    def send_file(self, image: Image, name: str) -> None:
+        """Let the browser save the picture, as PNG."""
+        buffer = io.BytesIO()
+        PIL.Image.fromarray(to_uint8(image)).save(buffer, format="png")
+        self.send({"kind": "file", "name": name}, buffers=[buffer.getvalue()])
+
+    def _receive(self, _: object, content: dict, buffers: list) -> None:
+        kind = content.get("kind")
+        if kind == "photo":
+            if content["part"] == 0:
+                self._parts = []
+            self._parts.append(bytes(buffers[0]))
+            if content["part"] + 1 < content["parts"]:
+                return
+            data, self._parts = b"".join(self._parts), []
+            self._tell(kind, lambda size: read_photo(content["name"], data, size=size))
+        elif kind in ACTIONS:
+            self._tell(kind)
+
+    def _tell(self, action: str, *values: object) -> None:
+        if action in self._listeners:
+            self._listeners[action](*values)
+
+
+def encode(image: Image) -> bytes:
+    """A picture as the browser shows it: a JPEG of high quality, which takes a millisecond."""
+    buffer = io.BytesIO()
+    PIL.Image.fromarray(to_uint8(image)).save(buffer, format="jpeg", quality=92, subsampling=0)
+    return buffer.getvalue()
+
+
+def read_photo(
+    name: str, data: bytes, *, size: int | None = None
+) -> Float[Tensor, "3 height width"]:
+    """Read an uploaded file as `images.load_image` does, with its errors."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / (Path(name).name or "photo")
+        path.write_bytes(data)
+        return load_image(path, size=size)
+
+
+def fill_lasso(lasso: Sequence[Place], size: tuple[int, int]) -> Mask:
+    """The region inside an outline, its border included, for a picture of `size` (height, width).
+
+    Raises:
+        ValueError: the outline has fewer than three corners.
+    """
+    if len(lasso) < 3:
+        raise ValueError(
+            f"the outline has {len(lasso)} corners, so no region lies inside: draw around what "
+            f"you want to select."
+        )
+    paper = PIL.Image.new("L", size[::-1])
+    PIL.ImageDraw.Draw(paper).polygon([tuple(place) for place in lasso], fill=1)
+    return torch.from_numpy(np.array(paper, dtype=bool))
+
+
+def paint(
+    strokes: Sequence[Stroke], size: tuple[int, int]
+) -> tuple[Float[Tensor, "3 height width"], Mask]:
+    """The strokes' colours, and where there is ink, for a picture of `size` (height, width)."""
+    paper = PIL.Image.new("RGBA", size[::-1])
+    pen = PIL.ImageDraw.Draw(paper)
+    for stroke in strokes:
+        ink = (0, 0, 0, 0) if stroke.erases else PIL.ImageColor.getcolor(stroke.color, "RGBA")
+        places, radius = [tuple(place) for place in stroke.points], stroke.width / 2
+        for start, end in itertools.pairwise(places):
+            pen.line([start, end], fill=ink, width=max(1, round(stroke.width)))
+        for x, y in places:
+            pen.ellipse((x - radius, y - radius, x + radius, y + radius), fill=ink)
+    pixels = torch.from_numpy(np.array(paper)).movedim(-1, 0)
+    return pixels[:3].float() / 255, pixels[3] > 0
+
+
+def _places(points: Sequence[Sequence[float | int]]) -> tuple[Place, ...]:
+    return tuple((x, y) for x, y in points)

@@ -1,0 +1,154 @@
+"""What the tools share: a frozen state, an answer by the library, and a canvas that shows it."""
+
+import base64
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+
+import ipywidgets
+
+from course_lib.images import save_image
+from course_lib.shapes import Image
+from course_lib.widgets.canvas import Canvas
+
+Reader = Callable[[int], Image]
+"""Reads an uploaded photo at a size, its longer side in pixels."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A tool's picture, the terms of its energy by name, and what else is to be said."""
+
+    image: Image
+    terms: Mapping[str, float] = field(default_factory=dict)
+    said: str = ""
+
+
+class Tool:
+    """What all tools share: controls, reset, save, upload, time, energy, errors.
+
+    A subclass has `solve`, from a state to an `Answer`.
+
+    Args:
+        state: a frozen dataclass; what the tool shows first, and after a reset.
+        canvas: where the answer is shown.
+        controls: ipywidgets by the names of the state's fields, each with a `description`.
+        inputs: further canvases, left of the answer's.
+    """
+
+    def __init__(
+        self, state: object, canvas: Canvas, controls: dict[str, ipywidgets.Widget],
+        inputs: Sequence[Canvas] = (),
+    ) -> None:
+        self.state = self._first = state
+        self.canvas, self.controls, self._held = canvas, controls, False
+        for name, control in controls.items():
+            control.layout.width, control.style.description_width = "25em", "8em"
+            control.observe(lambda change, name=name: self._moved(name, change["new"]), "value")
+        canvas.on_action("reset", self.reset)
+        canvas.on_action("save", self._send)
+        for where in (canvas, *inputs):
+            where.layout.width = "auto"
+        rows = ipywidgets.HBox(list(controls.values()), layout={"flex_flow": "wrap"})
+        pictures = ipywidgets.HBox([*inputs, canvas], layout={"flex_flow": "wrap"})
+        pictures.layout.grid_gap = "16px"
+        self.widget = ipywidgets.VBox([rows, pictures])
+        self.redraw()
+
+    def solve(self, state: object) -> Answer:
+        """The answer to a state, by the library."""
+        raise NotImplementedError("solve: call the library with the state's fields")
+
+    def set(self, **changes: object) -> None:
+        """Change the state, as a user would by controls and drawing, and solve anew."""
+        unknown = sorted(changes.keys() - self.values().keys())
+        if unknown:
+            raise ValueError(
+                f"this tool knows no {', '.join(unknown)}, so nothing would change: name one of "
+                f"{', '.join(self.values())}."
+            )
+        self.state = replace(self.state, **changes)
+        self.redraw()
+
+    def reset(self) -> None:
+        """Return to the first state, photos included."""
+        self.state = self._first
+        self._restart()
+        self.redraw()
+
+    def redraw(self) -> None:
+        """Solve and show; a failure is shown below the picture, then raised."""
+        start = time.perf_counter()
+        try:
+            answer = self.solve(self.state)
+            seconds = time.perf_counter() - start
+            terms = [f"{name} {_short(value)}" for name, value in answer.terms.items()]
+            words = filter(None, [*terms, answer.said, f"solved in {1000 * seconds:.0f} ms"])
+            with self.canvas.hold_sync():  # all in one message
+                self._sync()
+                self.canvas.show(answer.image, note=" · ".join(words))
+        except Exception as failure:
+            self._sync()
+            self.canvas.error = _sentence(failure)
+            raise
+
+    def save(self, path: str | Path) -> None:
+        """Write the answer into a file, as `images.save_image` does."""
+        save_image(self.solve(self.state).image, path)
+
+    def values(self) -> dict:
+        """All that `set` can change, as it is now."""
+        return {field.name: getattr(self.state, field.name) for field in fields(self.state)}
+
+    def stops(self) -> list[dict]:
+        """Changes that a drawing hand might make; `sweep` tries them all."""
+        return []
+
+    def _sync(self) -> None:
+        """Let controls and canvases say what the state says."""
+        self._held = True
+        try:
+            for name, control in self.controls.items():
+                control.value = getattr(self.state, name)
+        finally:
+            self._held = False
+
+    def _restart(self) -> None:
+        """Show the state's own photos."""
+        self.canvas.restart(self.state.image)
+
+    def _moved(self, name: str, value: object) -> None:
+        if not self._held:
+            self.set(**{name: value})
+
+    def _send(self) -> None:
+        self.canvas.send_file(self.solve(self.state).image, f"{type(self).__name__.lower()}.png")
+
+    def _load(self, canvas: Canvas, name: str, read: Reader, **changes: object) -> None:
+        """Put a photo into the state; one that can't be read leaves everything as it was."""
+        old = getattr(self.state, name)
+        try:
+            image = read(max(old.shape[-2:])).to(old)
+        except (OSError, ValueError) as failure:
+            canvas.note, canvas.error = "", _sentence(failure)
+            return
+        canvas.note, canvas.error = "", ""
+        self.state = replace(self.state, **{name: image}, **changes)
+        self._restart()
+        self.redraw()
+
+    def _repr_mimebundle_(self, **kwargs: object) -> tuple[dict, dict]:
+        # The picture as it is now goes along, for those who read the notebook without running it.
+        bundle = dict(self.widget._repr_mimebundle_(**kwargs))
+        bundle["image/jpeg"] = base64.b64encode(self.canvas.jpeg).decode()
+        return bundle, {"image/jpeg": {"alt": self.canvas.alt}}
+
+
+def _short(value: float | int) -> str:
+    return f"{value:.1f}" if abs(value) < 100 else f"{value:.0f}"
+
+
+def _sentence(failure: Exception) -> str:
+    known = isinstance(failure, ValueError | FileNotFoundError)
+    return str(failure) if known else f"{type(failure).__name__}: {failure}"

@@ -1,0 +1,45 @@
+"""The slider tools in a real browser: the picture shows, at its size, and follows the slider."""
+
+SETUP = """
+import ipywidgets, torch
+from course_lib.widgets import LiveImage
+def render(grey, gradients):
+    return [torch.full((3, 30, 40), float(grey)), torch.zeros(3, 30, 40)], gradients
+tool = LiveImage(
+    render, alt="a 'grey' and a black", height=120,
+    grey=ipywidgets.FloatSlider(value=0.5, min=0, max=1, step=0.25, description="grey"),
+    gradients=ipywidgets.ToggleButtons(
+        options=["source", "average", "mixed"], description="gradients"),
+)
+tool
+"""
+FIRST_PIXEL = """img => { const c = document.createElement('canvas');
+    c.width = img.naturalWidth; c.height = img.naturalHeight;
+    const context = c.getContext('2d'); context.drawImage(img, 0, 0);
+    return context.getImageData(10, 10, 1, 1).data[0] }"""
+
+
+def test_the_picture_shows_at_its_size_and_follows_the_slider(lab):
+    page = lab.open_cells(SETUP)
+    picture = page.get_by_role("img", name="a 'grey' and a black")
+    picture.wait_for()
+    box = picture.bounding_box()
+    assert (round(box["width"]), round(box["height"])) == (160 + 8 + 160, 120)
+    assert abs(picture.evaluate(FIRST_PIXEL) - 128) < 3
+    page.get_by_role("slider").first.focus()
+    for _ in range(2):
+        page.keyboard.press("ArrowRight")
+    lab.settle()
+    assert picture.evaluate(FIRST_PIXEL) > 250
+    lab.keep("slider_tool")
+
+
+def test_toggle_buttons_stand_in_one_line(lab):
+    page = lab.open_cells(SETUP)
+    buttons = page.locator(".widget-toggle-buttons button")
+    buttons.nth(2).wait_for()
+    tops = {round(buttons.nth(index).bounding_box()["y"]) for index in range(3)}
+    assert len(tops) == 1
+    buttons.nth(1).click()
+    lab.settle()
+    assert "average" in page.locator(".jp-OutputArea").inner_text()
