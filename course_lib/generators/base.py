@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from course_lib.checks import (
     require_count,
     require_floats,
+    require_image,
     require_number,
     require_option,
     require_same_shape,
@@ -91,6 +92,10 @@ class Generator(nn.Module, ABC):
     z_dim: int
     layers: tuple[str, ...] = ()
 
+    def __init__(self):
+        super().__init__()
+        self._judge: list[nn.Module] = []  # the discriminator: in a list, as it is no part of G
+
     @property
     def noise_shapes(self) -> tuple[tuple[int, int], ...]:
         """Sizes of the noise maps that `decode` takes and that change the picture; none here."""
@@ -108,8 +113,22 @@ class Generator(nn.Module, ABC):
         """What a layer holds on the way to the pictures: (batch, channels, height, width)."""
 
     def discriminator_features(self, images: Image) -> list[Tensor] | None:
-        """What the discriminator sees in pictures, from fine to coarse; None if it is lost."""
-        return None
+        """What the discriminator makes of pictures in [0, 1], fine to coarse; None if it is lost.
+
+        Raises:
+            ValueError: the pictures are not a batch of this generator's size.
+        """
+        require_image(images, "images")
+        size = (3, self.resolution, self.resolution)
+        if images.ndim != 4 or tuple(images.shape[1:]) != size:
+            raise ValueError(
+                f"images have shape {tuple(images.shape)}, but the discriminator of {self.name} "
+                f"learnt from (batch, {', '.join(map(str, size))}): resize them, for instance "
+                f"with images.crop_square."
+            )
+        if not self._judge:
+            return None
+        return self._judge[0].to(images.device).features(images * 2 - 1)
 
     def sample_latent(
         self, n: int, *, space: str = "z", rng: torch.Generator, truncation_psi: float | int = 1.0
@@ -258,3 +277,31 @@ def interpolate(
     whole = torch.sinc(angle / torch.pi)
     shares = [s * torch.sinc(s * angle / torch.pi) / whole for s in (1 - t, t)]
     return (shares[0] * a + shares[1] * b) * ((1 - t) * lengths[0] + t * lengths[1])
+
+
+def fill(module: nn.Module, tensors: Mapping[str, Tensor], name: str) -> None:
+    """Give a module on the meta device its stored weights, and freeze it.
+
+    Raises:
+        ValueError: weights are missing, too many, or of the wrong shape.
+    """
+    wanted = module.state_dict()
+    missing, spare = wanted.keys() - tensors.keys(), tensors.keys() - wanted.keys()
+    both = wanted.keys() & tensors.keys()
+    wrong = {key for key in both if wanted[key].shape != tensors[key].shape}
+    for fault, keys in (("lacks", missing), ("has beyond its layers", spare),
+                        ("has in the wrong shape", wrong)):
+        if keys:
+            raise ValueError(
+                f"{name} {fault} {len(keys)} weights ({sorted(keys)[0]} first), so it is another "
+                f"architecture than its other weights say: check where the file comes from."
+            )
+    stored = {key: value.to(wanted[key].dtype).contiguous() for key, value in tensors.items()}
+    module.load_state_dict(stored, assign=True)
+    module.eval().requires_grad_(False)
+
+
+def part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Those weights whose names begin with `prefix`, without it."""
+    return {key.removeprefix(prefix): value for key, value in tensors.items()
+            if key.startswith(prefix)}

@@ -19,8 +19,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from course_lib.checks import require_image, require_option
-from course_lib.generators.base import Generator
+from course_lib.checks import require_option
+from course_lib.generators.base import Generator, fill, part
 from course_lib.shapes import Image, Latent
 from course_lib.weights import StoredWeights
 
@@ -77,7 +77,6 @@ class DCGAN(Generator):
         self.rgb = nn.ConvTranspose2d(inputs, 3, 4, 2, 1)
         nn.init.normal_(self.rgb.weight, std=0.02)
         self.layers = tuple(self.blocks)
-        self._judge: list[Discriminator] = []  # in a list, so that it is no part of G
 
     def forward(self, z: Float[Tensor, "batch z_dim"]) -> Float[Tensor, "batch 3 r r"]:
         """Pictures in [-1, 1]."""
@@ -98,19 +97,6 @@ class DCGAN(Generator):
         require_option(layer, self.layers, "layer")
         self.require_latent(latent, space)
         return self._run(latent, layer)
-
-    def discriminator_features(self, images: Image) -> list[Tensor] | None:
-        """What each layer of the discriminator makes of pictures in [0, 1], fine to coarse."""
-        require_image(images, "images")
-        if images.ndim != 4 or tuple(images.shape[1:]) != (3, self.resolution, self.resolution):
-            raise ValueError(
-                f"images have shape {tuple(images.shape)}, but the discriminator of {self.name} "
-                f"learnt from (batch, 3, {self.resolution}, {self.resolution}): resize them, for "
-                f"instance with images.crop_square."
-            )
-        if not self._judge:
-            return None
-        return self._judge[0].to(images.device).features(images * 2 - 1)
 
     def _run(self, z: Tensor, until: str) -> Tensor:
         x = z[:, :, None, None]
@@ -133,9 +119,9 @@ class DCGAN(Generator):
         config = _read_config(weights.tensors, name)
         with torch.device("meta"):
             generator, judge = cls(config, name), Discriminator(config)
-        _fill(generator, weights.tensors, "G_ema.", name)
+        fill(generator, part(weights.tensors, "G_ema."), name)
         if any(key.startswith("D.") for key in weights.tensors):
-            _fill(judge, weights.tensors, "D.", f"{name}'s discriminator")
+            fill(judge, part(weights.tensors, "D."), f"{name}'s discriminator")
             generator._judge.append(judge)
         return generator
 
@@ -179,22 +165,3 @@ def _read_config(tensors: Table[str, Tensor], name: str) -> DCGANConfig:
             f"{name} is no whole DCGAN (it lacks {error}), so it can't be built: check that the "
             f"file is complete and of this family."
         ) from error
-
-
-def _fill(module: nn.Module, tensors: Table[str, Tensor], prefix: str, name: str) -> None:
-    """Give a module on the meta device its weights, and freeze it."""
-    tensors = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
-    wanted = module.state_dict()
-    missing, spare = wanted.keys() - tensors.keys(), tensors.keys() - wanted.keys()
-    both = wanted.keys() & tensors.keys()
-    wrong = {key for key in both if wanted[key].shape != tensors[key].shape}
-    for fault, keys in (("lacks", missing), ("has beyond its layers", spare),
-                        ("has in the wrong shape", wrong)):
-        if keys:
-            raise ValueError(
-                f"{name} {fault} {len(keys)} weights ({sorted(keys)[0]} first), so it is another "
-                f"architecture than its other weights say: check where the file comes from."
-            )
-    floats = {key: value.to(wanted[key].dtype).contiguous() for key, value in tensors.items()}
-    module.load_state_dict(floats, assign=True)
-    module.eval().requires_grad_(False)

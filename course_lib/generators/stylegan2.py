@@ -14,12 +14,11 @@ from torch import Tensor, nn
 
 from course_lib.checks import (
     require_count,
-    require_image,
     require_number,
     require_option,
     require_same_shape,
 )
-from course_lib.generators.base import Generator
+from course_lib.generators.base import Generator, fill, part
 from course_lib.generators.stylegan2_networks import (
     Discriminator,
     Mapping,
@@ -51,7 +50,6 @@ class StyleGAN2(Generator):
         self.mapping = Mapping(config.z_dim, config.c_dim, config.w_dim, config.mapping_layers)
         self.synthesis = Synthesis(config)
         self.layers = tuple(self.synthesis.layers)
-        self._judge: list[Discriminator] = []  # in a list, so that it is no part of G
 
     @property
     def w_avg(self) -> Float[Tensor, " w_dim"]:
@@ -76,19 +74,6 @@ class StyleGAN2(Generator):
         require_option(layer, self.layers, "layer")
         w_plus = self.convert(latent, space, "w_plus")
         return self.synthesis(w_plus, noise="const", until=layer)
-
-    def discriminator_features(self, images: Image) -> list[Tensor] | None:
-        """What each block of the discriminator makes of pictures in [0, 1], fine to coarse."""
-        require_image(images, "images")
-        if images.ndim != 4 or tuple(images.shape[1:]) != (3, self.resolution, self.resolution):
-            raise ValueError(
-                f"images have shape {tuple(images.shape)}, but the discriminator of {self.name} "
-                f"learnt from (batch, 3, {self.resolution}, {self.resolution}): resize them, for "
-                f"instance with images.crop_square."
-            )
-        if not self._judge:
-            return None
-        return self._judge[0].to(images.device).features(images * 2 - 1)
 
     def convert(self, latent: Latent, source: str, to: str) -> Latent:
         """z -> w by the mapping network, w -> w_plus by repeating it for every layer."""
@@ -200,20 +185,16 @@ class StyleGAN2(Generator):
             tensors = {f"G_ema.{key}": value for key, value in _official_names(tensors).items()}
         elif "synthesis.b4.const" in tensors:
             tensors = {f"G_ema.{key}": value for key, value in tensors.items()}
-        own = _part(tensors, "G_ema.")
+        own = part(tensors, "G_ema.")
         config = _read_config(own, weights.settings.get("G_ema", {}), name)
         with torch.device("meta"):
             generator, judge = cls(config, name), Discriminator(config)
-        _fill(generator, own, name)
+        fill(generator, _completed(generator, own), name)
         if any(key.startswith("D.") for key in tensors):
-            _fill(judge, _part(tensors, "D."), f"{name}'s discriminator")
+            own = _completed(judge, part(tensors, "D."))
+            fill(judge, own, f"{name}'s discriminator")
             generator._judge.append(judge)
         return generator
-
-
-def _part(tensors: Table[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {key.removeprefix(prefix): value for key, value in tensors.items()
-            if key.startswith(prefix)}
 
 
 def _read_config(tensors: Table[str, Tensor], settings: Any, name: str) -> StyleGAN2Config:
@@ -239,35 +220,22 @@ def _read_config(tensors: Table[str, Tensor], settings: Any, name: str) -> Style
         ) from error
 
 
-def _fill(module: nn.Module, tensors: dict[str, Tensor], name: str) -> None:
-    """Give a module on the meta device its weights; constants that a file left out are known."""
-    wanted = module.state_dict()
+def _completed(module: nn.Module, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """With the constants that some files leave out: the filters, and (drawn anew) noise maps."""
     rng = torch.Generator().manual_seed(0)
-    for key in wanted.keys() - tensors.keys():
-        if key.endswith("resample_filter"):
-            tensors[key] = fir_filter()
-    for key in sorted(wanted.keys() - tensors.keys()):
-        if key.endswith("noise_const"):
-            tensors[key] = torch.randn(wanted[key].shape, generator=rng)
-    missing, spare = wanted.keys() - tensors.keys(), tensors.keys() - wanted.keys()
-    both = wanted.keys() & tensors.keys()
-    wrong = {key for key in both if wanted[key].shape != tensors[key].shape}
-    for fault, keys in (("lacks", missing), ("has beyond its layers", spare),
-                        ("has in the wrong shape", wrong)):
-        if keys:
-            raise ValueError(
-                f"{name} {fault} {len(keys)} weights ({sorted(keys)[0]} first), so it is another "
-                f"architecture than its other weights say: check where the file comes from."
-            )
-    floats = {key: value.float().contiguous() for key, value in tensors.items()}
-    module.load_state_dict(floats, assign=True)
-    module.eval().requires_grad_(False)
+    known = dict(tensors)
+    for key, value in module.state_dict().items():
+        if key not in known and key.endswith("resample_filter"):
+            known[key] = fir_filter()
+        elif key not in known and key.endswith("noise_const"):
+            known[key] = torch.randn(value.shape, generator=rng)
+    return known
 
 
 def _official_names(tensors: Table[str, Tensor]) -> dict[str, Tensor]:
     """The widespread alternative layout's weights, under official names and in official shapes."""
     renamed = {}
-    for key, value in _part(tensors, "g_ema.").items():
+    for key, value in part(tensors, "g_ema.").items():
         kind, _, rest = key.partition(".")
         index = int(rest.split(".")[0]) if rest[:1].isdigit() else 0
         tail = rest.partition(".")[2] if rest[:1].isdigit() else rest

@@ -2,6 +2,7 @@
 
     python -m course_lib.training stylegan2 cats --data cats64.zip --out runs/cats
     python -m course_lib.training dcgan shoes --data shoes.zip --out runs/shoes-dcgan
+    python -m course_lib.training encoder cats --data cats64.zip --out runs/cats-encoder
     torchrun --nproc-per-node 2 -m course_lib.training stylegan2 cats --data ... --out ...
 """
 
@@ -11,12 +12,15 @@ from pathlib import Path
 
 import torch
 
-from course_lib.training import dcgan, stylegan2
+from course_lib.generators import load_generator
+from course_lib.training import dcgan, encoder, stylegan2
 from course_lib.training.data import read_pictures
 from course_lib.training.loop import train
+from course_lib.weights import read_weights
 
 FAMILIES = {
     "dcgan": (dcgan, dcgan.DCGANTraining),
+    "encoder": (encoder, encoder.EncoderTraining),
     "stylegan2": (stylegan2, stylegan2.StyleGAN2Training),
 }
 
@@ -30,6 +34,7 @@ def main() -> None:
         f"{name}: {' '.join(sorted(module.RECIPES))}" for name, (module, _) in FAMILIES.items()))
     parser.add_argument("--data", required=True, help="zip or folder of square pictures")
     parser.add_argument("--out", required=True, type=Path, help="checkpoint, log and sheets")
+    parser.add_argument("--start-from", type=Path, help="weights (G_ema and D) to go on from")
     parser.add_argument("--minutes", type=float, help="stop after so long; run again to go on")
     parser.add_argument("--share", type=float, default=1, help="of the recipe's pictures")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
@@ -46,9 +51,16 @@ def main() -> None:
             device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
             torch.cuda.set_device(device)
     recipe = module.shortened(module.RECIPES[chosen.recipe], chosen.share)
-    stages = getattr(recipe, "stages", (recipe,))  # of families that grow
-    data = read_pictures(chosen.data, stages[-1].resolution)
-    training = family(recipe, data, device=device, rank=rank, processes=processes)
+    if chosen.family == "encoder":
+        generator = load_generator(chosen.recipe, device=device)
+        data = read_pictures(chosen.data, generator.resolution)
+        training = family(recipe, generator, data)
+    else:
+        stages = getattr(recipe, "stages", (recipe,))  # of families that grow
+        data = read_pictures(chosen.data, stages[-1].resolution)
+        training = family(recipe, data, device=device, rank=rank, processes=processes)
+    if chosen.start_from and not (chosen.out / "checkpoint.pt").exists():
+        training.start_from(read_weights(chosen.start_from))
     train(training, chosen.out, minutes=chosen.minutes, writer=rank == 0)
 
 

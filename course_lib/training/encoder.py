@@ -6,7 +6,7 @@ Sources: Zhu et al., "Generative Visual Manipulation on the Natural Image Manifo
 eq. 3; Richardson et al., "Encoding in Style" (pSp), CVPR 2021, section 3.2.
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 
 import torch
 from torch import Tensor
@@ -39,6 +39,18 @@ class EncoderRecipe:
     held_out: int = 200
     ema_thousands: float | int = 5
     seed: int = 0
+
+
+RECIPES = {
+    "cats": EncoderRecipe(flip=True), "shoes": EncoderRecipe(), "bags": EncoderRecipe(flip=True),
+    "shirts": EncoderRecipe(flip=True), "shoes-dcgan": EncoderRecipe(),
+    "cats-dcgan": EncoderRecipe(flip=True),
+}
+
+
+def shortened(recipe: EncoderRecipe, share: float | int) -> EncoderRecipe:
+    """The same recipe with fewer photos, for a trial."""
+    return replace(recipe, thousands=recipe.thousands * share)
 
 
 class EncoderTraining:
@@ -123,7 +135,8 @@ class EncoderTraining:
         return {
             "encoder": self.encoder.state_dict(), "average": self.average.state_dict(),
             "optimizer": self.optimizer.state_dict(), "seen": self.seen,
-            "rng": self.rng.get_state(),
+            "rng": self.rng.get_state(), "config": asdict(self.encoder.config),
+            "held out": self.held_out_loss(),
         }
 
     def load(self, state: dict) -> None:

@@ -77,6 +77,19 @@ def export(
     return card
 
 
+def export_encoder(state: dict, name: str, folder: Path, run: Path) -> Card:
+    """Write `name`-encoder.safetensors and its card into `folder`."""
+    path = folder / f"{name}-encoder.safetensors"
+    save_weights(path, state["average"], settings={"config": state["config"]})
+    losses = {key: round(value, 4) for key, value in state["held out"].items()}
+    source, license = SOURCES[name.split("-")[0]]
+    quality = f"held-out pixels {losses['pixels']}, perceptual {losses['perceptual']}"
+    card = Card(f"{name}-encoder", "encoder", state["config"]["resolution"], path.stat().st_size,
+                license, quality, source, trained(run), {"held-out losses": losses})
+    card.write(path.with_suffix(".json"))
+    return card
+
+
 def trained(run: Path) -> str:
     """How long a run took, from its log."""
     lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
@@ -159,11 +172,14 @@ def main() -> None:
     parser.add_argument("--faults", default="", help="what is known to be bad, for the card")
     chosen = parser.parse_args()
     state = torch.load(chosen.run / "checkpoint.pt", weights_only=True, map_location="cpu")
-    size = 4 << sum(key.endswith(".torgb.bias") for key in state["average"]) >> 1
-    family, resolution = ("stylegan2", size) if size > 2 else ("dcgan", 64)
-    data = read_pictures(chosen.data, resolution)
-    card = export(state, chosen.name, family, data, chosen.assets, chosen.run,
-                  recognized=chosen.recognized, faults=chosen.faults)
+    if "encoder" in state:
+        card = export_encoder(state, chosen.name, chosen.assets, chosen.run)
+    else:
+        grown = sum(key.endswith(".torgb.bias") for key in state["average"])
+        family, resolution = ("stylegan2", 2 << grown) if grown else ("dcgan", 64)
+        data = read_pictures(chosen.data, resolution)
+        card = export(state, chosen.name, family, data, chosen.assets, chosen.run,
+                      recognized=chosen.recognized, faults=chosen.faults)
     print(json.dumps(asdict(card), indent=2))
 
 
