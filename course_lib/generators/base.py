@@ -7,7 +7,7 @@ out. Families with a mapping network have further spaces of codes (w, w_plus) be
 import copy
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -129,6 +129,19 @@ class Generator(nn.Module, ABC):
         if not self._judge:
             return None
         return self._judge[0].to(images.device).features(images * 2 - 1)
+
+    def reading_weights(
+        self, layers: Sequence[str] | None = None
+    ) -> tuple[Float[Tensor, "rows dim"], str]:
+        """The rows by which layers (all if None) read the code linearly, and the code's space.
+
+        Raises:
+            ValueError: no layer of this family reads a code linearly.
+        """
+        raise ValueError(
+            f"no layer of {self.name} reads its code linearly, so its weights alone tell no "
+            f"direction: use ganspace."
+        )
 
     def sample_latent(
         self, n: int, *, space: str = "z", rng: torch.Generator, truncation_psi: float | int = 1.0

@@ -12,6 +12,7 @@ gradient instead.
 """
 
 from collections.abc import Mapping as Table
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -97,6 +98,14 @@ class DCGAN(Generator):
         require_option(layer, self.layers, "layer")
         self.require_latent(latent, space)
         return self._run(latent, layer)
+
+    def reading_weights(
+        self, layers: Sequence[str] | None = None
+    ) -> tuple[Float[Tensor, "rows dim"], str]:
+        """The weights of the first transposed convolution, the only one that reads z."""
+        for layer in layers or self.layers[:1]:
+            require_option(layer, self.layers[:1], "layer")
+        return self.blocks["b4"].conv.weight.flatten(1).T, "z"
 
     def _run(self, z: Tensor, until: str) -> Tensor:
         x = z[:, :, None, None]

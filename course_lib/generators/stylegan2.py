@@ -5,6 +5,7 @@ Source: Karras et al., "Analyzing and Improving the Image Quality of StyleGAN", 
 
 import re
 from collections.abc import Mapping as Table
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -74,6 +75,16 @@ class StyleGAN2(Generator):
         require_option(layer, self.layers, "layer")
         w_plus = self.convert(latent, space, "w_plus")
         return self.synthesis(w_plus, noise="const", until=layer)
+
+    def reading_weights(
+        self, layers: Sequence[str] | None = None
+    ) -> tuple[Float[Tensor, "rows dim"], str]:
+        """The weights by which the convolutions named (all if None) get their styles from w."""
+        chosen = self.layers if layers is None else tuple(layers)
+        for layer in chosen:
+            require_option(layer, self.layers, "layer")
+        weights = [self.synthesis.layers[layer].affine.weight for layer in chosen]
+        return torch.cat(weights), "w"
 
     def convert(self, latent: Latent, source: str, to: str) -> Latent:
         """z -> w by the mapping network, w -> w_plus by repeating it for every layer."""

@@ -1,0 +1,362 @@
+"""Moving the latent code: z1 = z0 + Δz, with Δz computed offline.
+
+GANSpace finds directions by principal components, SeFa from the weights alone, annotated
+directions from labels.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from course_lib.checks import require_count, require_number, require_option
+from course_lib.generators.base import Generator
+from course_lib.shapes import Latent
+
+Direction = Float[Tensor, " dim"]
+"""A unit vector in a space of codes."""
+
+
+@dataclass(frozen=True)
+class Directions:
+    """Ways to move a code, the most important one first.
+
+    Attributes:
+        components: unit rows, (k, dim), in `space`.
+        stdev: how far codes spread along each; 1 where only the direction is known.
+        mean: of the codes, (dim,), where coordinates begin.
+        explained_variance_ratio: of each principal component, if they are any.
+        r2: of the regression from feature space to the codes, if there was one.
+        accuracy: of the classifier on codes that it was not trained on, if there was one.
+    """
+
+    components: Float[Tensor, "k dim"]
+    stdev: Float[Tensor, " k"]
+    mean: Float[Tensor, " dim"]
+    space: str
+    explained_variance_ratio: Float[Tensor, " k"] | None = None
+    r2: Float[Tensor, " k"] | None = None
+    accuracy: float | None = None
+
+
+def principal_components(
+    batches: Iterable[Float[Tensor, "_ dim"]], n_components: int
+) -> tuple[Float[Tensor, " dim"], Float[Tensor, "k dim"], Float[Tensor, " k"]]:
+    """Mean, leading principal directions (unit rows) and deviations along them, in one pass.
+
+    Keeps only Σ x xᵀ, on the device of the samples: never all of them at once. Deterministic:
+    descending, and the largest entry of each row is positive.
+
+    Raises:
+        ValueError: there are fewer samples or dimensions than components.
+    """
+    require_count(n_components, "n_components")
+    moments = _Moments()
+    for batch in batches:
+        moments.add(batch)
+    components, variances = moments.principal(n_components)
+    return moments.mean().float(), components.float(), variances.sqrt().float()
+
+
+class _Moments:
+    """Count, mean and covariance of samples, and of what is observed beside them, in one pass."""
+
+    def __init__(self):
+        self.count, self.shift, self.total, self.squares = 0, None, 0, 0
+        self.beside_total, self.cross, self.beside_squares = 0, 0, 0
+
+    def add(self, x: Tensor, beside: Tensor | None = None) -> None:
+        """Take in samples (n, dim), and codes (n, dim2) that they were made from."""
+        if self.shift is None:
+            self.shift = x.mean(dim=0)  # near the mean, so that float32 products keep their digits
+        x = x - self.shift
+        self.count += len(x)
+        self.total = self.total + x.sum(dim=0).double()
+        self.squares = self.squares + (x.T @ x).double()
+        if beside is not None:
+            self.beside_total = self.beside_total + beside.sum(dim=0).double()
+            self.beside_squares = self.beside_squares + beside.square().sum(dim=0).double()
+            self.cross = self.cross + (beside.T @ x).double()
+
+    def mean(self) -> Tensor:
+        return self.shift + self.total / self.count
+
+    def principal(self, n: int) -> tuple[Tensor, Tensor]:
+        """Unit rows (n, dim) and variances, descending."""
+        if self.shift is None:
+            raise ValueError("there are no samples, so nothing varies: pass at least one batch.")
+        if self.count <= n or len(self.shift) < n:
+            raise ValueError(
+                f"{n} components are asked of {self.count} samples of {len(self.shift)} numbers, "
+                f"which can't have so many: ask for fewer, or sample more."
+            )
+        center = self.total / self.count
+        covariance = self.squares / self.count - torch.outer(center, center)
+        self.variance = covariance.trace()
+        values, vectors = torch.linalg.eigh(covariance)
+        rows = vectors.T.flip(0)[:n]
+        return _signed(rows), values.flip(0)[:n].clamp(min=0)
+
+
+def _signed(rows: Tensor) -> Tensor:
+    """Rows whose largest entry is positive."""
+    largest = rows.gather(1, rows.abs().argmax(dim=1, keepdim=True))
+    return rows * largest.sign()
+
+
+@torch.no_grad()
+def ganspace(
+    generator: Generator,
+    *,
+    n_samples: int = 100_000,
+    n_components: int = 20,
+    layer: str | None = None,
+    rng: torch.Generator,
+    batch: int = 5_000,
+) -> Directions:
+    """Principal directions of what the generator varies.
+
+    With a mapping network (and no `layer`): of w. Else of an early layer's features y, from
+    which a regression carries each principal direction v to codes: U = argmin Σ ‖z − U x‖²,
+    x the coordinates of y.
+
+    Source: Härkönen et al., "GANSpace: Discovering Interpretable GAN Controls", NeurIPS 2020,
+    sections 2.2 (w) and 2.3 (features, eq. 3).
+
+    Args:
+        layer: whose features; the generator's first if it has no w.
+        batch: codes at once.
+    Returns:
+        Directions in w, or in z with `r2`: how much of the codes' variance along each direction
+        the coordinates explain.
+    """
+    for value, name in ((n_samples, "n_samples"), (n_components, "n_components"),
+                        (batch, "batch")):
+        require_count(value, name)
+    in_w = "w" in generator.spaces and layer is None
+    if not in_w:
+        layer = layer or generator.layers[0]
+        require_option(layer, generator.layers, "layer")
+    moments = _Moments()
+    for begin in range(0, n_samples, batch):
+        z = generator.sample_latent(min(batch, n_samples - begin), rng=rng)
+        if in_w:
+            moments.add(generator.convert(z, "z", "w"))
+        else:
+            moments.add(generator.features(z, layer).flatten(1), beside=z)
+    components, variances = moments.principal(n_components)
+    ratio = (variances / moments.variance).float()
+    if in_w:
+        return Directions(components.float(), variances.sqrt().float(), moments.mean().float(),
+                          "w", ratio)
+    return _regressed(moments, components, variances, ratio)
+
+
+def _regressed(
+    moments: _Moments, components: Tensor, variances: Tensor, ratio: Tensor
+) -> Directions:
+    """Codes' directions u for features' directions v, in closed form from the moments."""
+    mean = moments.beside_total / moments.count
+    covariance = moments.cross / moments.count - torch.outer(mean, moments.total / moments.count)
+    along = components @ covariance.T  # (k, z_dim): covariance of each coordinate with z
+    slopes = along / variances[:, None]
+    lengths = slopes.norm(dim=1, keepdim=True)
+    directions = slopes / lengths.clamp(min=1e-12)
+    spread = moments.beside_squares / moments.count - mean.square()
+    along_u = directions.square() @ spread  # the prior's coordinates are independent
+    r2 = (directions * along).sum(dim=1).square() / (variances * along_u)
+    return Directions(directions.float(), along_u.sqrt().float(), mean.float(), "z", ratio,
+                      r2.float())
+
+
+def sefa(
+    generator: Generator, *, layers: Sequence[str] | None = None, n_components: int = 10
+) -> Directions:
+    """Directions that change the chosen layers' first step most, from the weights alone.
+
+    argmax ‖A d‖² over unit d, A the rows by which those layers read the code, each of unit
+    length: the leading eigenvectors of AᵀA.
+
+    Source: Shen and Zhou, "Closed-Form Factorization of Latent Semantics in GANs", CVPR 2021,
+    eq. 4 to 6; unit rows as in the authors' experiments.
+
+    Args:
+        layers: of the generator; all if None.
+    Returns:
+        Directions in w (in z for families without w), descending; `explained_variance_ratio` is
+        each eigenvalue's share.
+    """
+    rows, space = generator.reading_weights(layers)
+    require_count(n_components, "n_components", most=rows.shape[1])
+    rows = F.normalize(rows.detach().double(), dim=1)
+    values, vectors = torch.linalg.eigh(rows.T @ rows)
+    components = _signed(vectors.T.flip(0)[:n_components]).float()
+    share = (values.flip(0)[:n_components] / values.sum()).float()
+    mean = generator.latent_mean(space).detach()
+    return Directions(components, torch.ones_like(share), mean, space, share)
+
+
+def annotated(
+    latents: Float[Tensor, "codes dim"],
+    labels: Bool[Tensor, " codes"],
+    *,
+    space: str = "w",
+    condition_on: Sequence[Direction] = (),
+    penalty: float | int = 1e-2,
+) -> Directions:
+    """The direction across which a label changes: the normal of a linear classifier.
+
+    Logistic regression on standardised codes. Conditional: n − Σ (n·c) c takes out what should
+    stay, the directions `condition_on` (made orthogonal first).
+
+    Source: Shen et al., "Interpreting the Latent Space of GANs" (InterFaceGAN), CVPR 2020,
+    section 3; their SVM is a logistic regression here.
+
+    Args:
+        labels: True where the picture of the code has the attribute.
+        penalty: weight of the squared weights, against overfitting few labels.
+    Raises:
+        ValueError: fewer than two codes of either label.
+    """
+    if min(int(labels.sum()), int((~labels).sum())) < 2:
+        raise ValueError(
+            f"{int(labels.sum())} of {len(labels)} codes carry the label, so there is no boundary "
+            f"to find: label at least two of each kind."
+        )
+    require_number(penalty, "penalty", least=0)
+    mean, std = latents.mean(dim=0), latents.std(dim=0).clamp(min=1e-8)
+    x, y = (latents - mean) / std, labels.to(latents)
+    tested = torch.arange(len(x), device=x.device) % 5 == 4
+    trained = _logistic(x[~tested], y[~tested], penalty)
+    found = (x[tested] @ trained[:-1] + trained[-1] > 0) == labels[tested]
+    normal = _logistic(x, y, penalty)[:-1] / std
+    if len(condition_on):
+        basis = torch.linalg.qr(torch.stack(list(condition_on), dim=1)).Q
+        normal = normal - basis @ (basis.T @ normal)
+    normal = F.normalize(normal, dim=0)
+    spread = ((latents - mean) @ normal).std()
+    return Directions(normal[None], spread[None], mean, space,
+                      accuracy=float(found.float().mean()))
+
+
+def _logistic(x: Tensor, y: Tensor, penalty: float | int) -> Tensor:
+    """Weights and, last, the bias of a regularised logistic regression, by L-BFGS."""
+    x, y = x.detach().double(), y.double()
+    weights = torch.zeros(x.shape[1] + 1, dtype=torch.float64, device=x.device, requires_grad=True)
+    optimizer = torch.optim.LBFGS([weights], max_iter=200, line_search_fn="strong_wolfe")
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        logits = x @ weights[:-1] + weights[-1]
+        loss = F.binary_cross_entropy_with_logits(logits, y)
+        loss = loss + penalty * weights[:-1].square().sum()
+        loss.backward()
+        return loss
+
+    optimizer.step(closure)
+    return weights.detach().float()
+
+
+def move(
+    latent: Latent, direction: Direction, strength: float | int | Float[Tensor, " batch"],
+    *, layers: Sequence[int] | None = None,
+) -> Latent:
+    """Add an increment: code + strength · direction, on all rows of w_plus or on those `layers`.
+
+    Args:
+        strength: in the codes' unit; one number, or one a code.
+        layers: rows of w_plus that move; others stay.
+    Raises:
+        ValueError: layers are named for codes without rows.
+    """
+    step = torch.as_tensor(strength, dtype=latent.dtype, device=latent.device)
+    step = step.reshape(-1, *[1] * (latent.ndim - 1)) * direction
+    return latent + _on_rows(step, latent, layers)
+
+
+def set_coordinate(
+    latent: Latent, directions: Directions, index: int, value: float | int,
+    *, layers: Sequence[int] | None = None,
+) -> Latent:
+    """Set a principal coordinate to `value` deviations, wherever the code was before.
+
+    code + (value − (code − mean)·v / σ) σ v, which is what GANSpace's own sliders do.
+    """
+    require_count(index, "index", least=0, most=len(directions.components) - 1)
+    v, sigma = directions.components[index], directions.stdev[index]
+    now = ((latent - directions.mean) @ v) / sigma
+    step = ((value - now) * sigma)[..., None] * v
+    return latent + _on_rows(step, latent, layers)
+
+
+def _on_rows(step: Tensor, latent: Tensor, layers: Sequence[int] | None) -> Tensor:
+    if layers is None:
+        return step
+    if latent.ndim != 3:
+        raise ValueError(
+            f"layers are named, but codes of shape {tuple(latent.shape)} have no rows to choose "
+            f'from: convert them first, generator.convert(latent, "w", "w_plus").'
+        )
+    for layer in layers:
+        require_count(layer, "layers", least=0, most=latent.shape[1] - 1)
+    chosen = torch.zeros(latent.shape[1], 1, dtype=latent.dtype, device=latent.device)
+    chosen[list(layers)] = 1
+    return step * chosen
+
+
+@torch.no_grad()
+def contact_sheet(
+    generator: Generator, latent: Latent, direction: Direction, strengths: Sequence[float | int],
+    *, space: str, layers: Sequence[int] | None = None,
+) -> Float[Tensor, "codes strengths 3 r r"]:
+    """Each code (a row) moved by each strength (a column), to look at and name what changes."""
+    columns = [
+        generator.decode(move(latent, direction, strength, layers=layers), space=space)
+        for strength in strengths
+    ]
+    return torch.stack(columns, dim=1)
+
+
+@dataclass(frozen=True)
+class NamedDirection:
+    """A direction that someone has looked at and named.
+
+    Attributes:
+        name: "heel height", say; generator: whose codes it moves.
+        layers: rows of w_plus it acts on, None for all; reach: a strength that is still natural.
+    """
+
+    name: str
+    generator: str
+    space: str
+    direction: tuple[float, ...]
+    layers: tuple[int, ...] | None = None
+    reach: float | int = 1.0
+
+
+def save_direction(found: NamedDirection, path: Path) -> None:
+    """Add it to a JSON store, in place of one of the same name and generator."""
+    others = [one for one in load_directions(path)
+              if (one.name, one.generator) != (found.name, found.generator)]
+    records = [asdict(one) for one in [*others, found]]
+    path.write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
+
+
+def load_directions(path: Path, generator: str | None = None) -> list[NamedDirection]:
+    """The directions of a JSON store, of one generator if named; none if there is no store."""
+    if not path.is_file():
+        return []
+    records = json.loads(path.read_text(encoding="utf-8"))
+    stored = [
+        NamedDirection(**record | {
+            "direction": tuple(record["direction"]),
+            "layers": None if record["layers"] is None else tuple(record["layers"]),
+        })
+        for record in records
+    ]
+    return [one for one in stored if generator in (None, one.generator)]

@@ -1,0 +1,220 @@
+"""Directions: known ones are found again, by components, by weights and by labels."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from course_lib.directions import (
+    Directions,
+    NamedDirection,
+    annotated,
+    contact_sheet,
+    ganspace,
+    load_directions,
+    move,
+    principal_components,
+    save_direction,
+    sefa,
+    set_coordinate,
+)
+from course_lib.generators.base import Generator
+from tests.test_projection import tame
+
+
+class Linear(Generator):
+    """A family without w whose features are y = A z."""
+
+    name, resolution, z_dim, layers = "linear", 4, 6, ("y",)
+
+    def __init__(self, matrix: torch.Tensor):
+        super().__init__()
+        self.matrix = nn.Parameter(matrix)
+
+    def features(self, latent, layer, *, space="z"):
+        return (latent @ self.matrix.T)[:, :, None, None]
+
+    def decode(self, latent, *, space="z", noise=None):
+        return self.features(latent, "y")[:, :3].expand(-1, -1, 4, 4)
+
+
+@pytest.fixture
+def cloud(rng) -> torch.Tensor:
+    """5,000 points in 12 dimensions, far from 0, of different spread along each."""
+    rotation = torch.linalg.qr(torch.randn(12, 12, generator=rng)).Q
+    spread = 2.0 ** -torch.arange(12)
+    return torch.randn(5000, 12, generator=rng) * spread @ rotation + 10
+
+
+def test_components_are_those_of_an_exact_decomposition(cloud):
+    mean, components, stdev = principal_components(cloud.split(700), 4)
+    exact = torch.linalg.svd(cloud.double() - cloud.double().mean(dim=0), full_matrices=False)
+    torch.testing.assert_close(mean, cloud.mean(dim=0))
+    torch.testing.assert_close(stdev.double(), exact.S[:4] / 5000**0.5, rtol=1e-3, atol=0)
+    projector, expected = components.T @ components, exact.Vh[:4].T @ exact.Vh[:4]
+    torch.testing.assert_close(projector.double(), expected, atol=1e-3, rtol=0)
+    torch.testing.assert_close(components @ components.T, torch.eye(4), atol=1e-5, rtol=0)
+
+
+def test_order_and_sign_do_not_depend_on_the_batches(cloud):
+    one, many = (principal_components(cloud.split(n), 3) for n in (5000, 123))
+    for a, b in zip(one, many, strict=True):
+        torch.testing.assert_close(a, b, atol=1e-4, rtol=1e-4)
+    largest = one[1].gather(1, one[1].abs().argmax(dim=1, keepdim=True))
+    assert (largest > 0).all() and (one[2].diff() < 0).all()
+
+
+def test_ganspace_of_a_mapping_network_is_the_components_of_w(rng):
+    generator = tame(rng)
+    found = ganspace(generator, n_samples=3000, n_components=3, batch=700,
+                     rng=torch.Generator().manual_seed(1))
+    codes = torch.Generator().manual_seed(1)
+    w = torch.cat([generator.sample_latent(n, space="w", rng=codes)
+                   for n in (700, 700, 700, 700, 200)])
+    _, components, stdev = principal_components([w], 3)
+    assert found.space == "w" and found.r2 is None
+    torch.testing.assert_close(found.components, components, atol=1e-3, rtol=0)
+    torch.testing.assert_close(found.stdev, stdev, rtol=1e-3, atol=1e-4)
+    share = stdev.square() / w.var(dim=0, unbiased=False).sum()
+    torch.testing.assert_close(found.explained_variance_ratio, share, rtol=1e-3, atol=1e-4)
+
+
+def test_ganspace_through_features_finds_what_they_read_of_z(rng):
+    left, right = (torch.linalg.qr(torch.randn(n, 6, generator=rng)).Q for n in (9, 6))
+    strengths = torch.tensor([8.0, 4, 2, 1, 0.5, 0.25])
+    generator = Linear(left * strengths @ right.T)
+    found = ganspace(generator, n_samples=50_000, n_components=3, rng=rng)
+    assert found.space == "z"
+    overlap = (found.components @ right[:, :3]).abs()
+    torch.testing.assert_close(overlap, torch.eye(3), atol=0.03, rtol=0)
+    assert (found.r2 > 0.99).all()
+    torch.testing.assert_close(found.stdev, torch.ones(3), atol=0.03, rtol=0)
+
+
+def test_the_regressions_r2_falls_when_the_features_do_not_follow_z(rng):
+    class Noisy(Linear):
+        def features(self, latent, layer, *, space="z"):
+            noise = torch.randn(len(latent), 9, 1, 1, generator=rng)
+            return super().features(latent, layer) + 3 * noise
+
+    found = ganspace(Noisy(torch.eye(9)[:, :6]), n_samples=20_000, n_components=2, rng=rng)
+    assert (found.r2 < 0.5).all()
+
+
+def test_sefa_is_the_decomposition_of_the_unit_rows(rng):
+    generator = tame(rng)
+    rows = torch.cat([layer.affine.weight for layer in generator.synthesis.layers.values()])
+    exact = torch.linalg.svd(F.normalize(rows, dim=1)).Vh
+    found = sefa(generator, n_components=4)
+    torch.testing.assert_close((found.components * exact[:4]).sum(dim=1).abs(), torch.ones(4))
+    assert found.space == "w" and (found.explained_variance_ratio.diff() <= 0).all()
+    assert torch.equal(found.components, sefa(generator, n_components=4).components)
+
+
+def test_sefa_of_a_layer_that_reads_one_direction_finds_it(rng):
+    generator = tame(rng)
+    direction = F.normalize(torch.randn(8, generator=rng), dim=0)
+    affine = generator.synthesis.b8.conv0.affine
+    affine.weight.copy_(torch.randn(len(affine.weight), 1, generator=rng) * direction)
+    found = sefa(generator, layers=["b8.conv0"], n_components=1)
+    assert abs(found.components[0] @ direction) > 0.9999
+    torch.testing.assert_close(found.explained_variance_ratio, torch.ones(1))
+
+
+def labelled(rng, n=400):
+    normal = F.normalize(torch.randn(8, generator=rng), dim=0)
+    codes = torch.randn(n, 8, generator=rng)
+    return codes, codes @ normal > 0.2, normal
+
+
+def test_a_labelled_direction_is_found_again(rng):
+    codes, labels, normal = labelled(rng)
+    found = annotated(codes, labels)
+    assert found.components[0] @ normal > 0.97
+    assert found.accuracy > 0.9
+    torch.testing.assert_close(found.components.norm(dim=1), torch.ones(1))
+
+
+def test_forty_labels_suffice_for_a_hint(rng):
+    codes, labels, normal = labelled(rng, n=40)
+    assert annotated(codes, labels).components[0] @ normal > 0.6
+
+
+def test_a_conditional_direction_leaves_the_others_alone(rng):
+    codes, labels, _ = labelled(rng)
+    others = F.normalize(torch.randn(2, 8, generator=rng), dim=1)
+    found = annotated(codes, labels, condition_on=list(others))
+    torch.testing.assert_close(found.components[0] @ others.T, torch.zeros(2), atol=1e-5, rtol=0)
+
+
+def test_labels_of_random_coins_are_not_learnt(rng):
+    codes = torch.randn(400, 8, generator=rng)
+    assert annotated(codes, torch.rand(400, generator=rng) < 0.5).accuracy < 0.7
+
+
+def test_moving_there_and_back_is_no_move(rng):
+    w = torch.randn(3, 8, generator=rng)
+    direction = F.normalize(torch.randn(8, generator=rng), dim=0)
+    torch.testing.assert_close(move(move(w, direction, 2), direction, -2), w)
+    each = move(w, direction, torch.tensor([0.0, 1, 2]))
+    torch.testing.assert_close((each - w) @ direction, torch.tensor([0.0, 1, 2]))
+
+
+def test_only_the_named_rows_move(rng):
+    w_plus = torch.randn(2, 6, 8, generator=rng)
+    direction = F.normalize(torch.randn(8, generator=rng), dim=0)
+    moved = move(w_plus, direction, 3, layers=[1, 4])
+    assert torch.equal(moved[:, [0, 2, 3, 5]], w_plus[:, [0, 2, 3, 5]])
+    torch.testing.assert_close(moved[:, [1, 4]], w_plus[:, [1, 4]] + 3 * direction)
+
+
+def test_setting_a_coordinate_forgets_where_the_code_was(rng):
+    components = torch.linalg.qr(torch.randn(8, 8, generator=rng)).Q[:3]
+    directions = Directions(components, torch.tensor([3.0, 2, 1]), torch.ones(8), "w")
+    w = torch.randn(5, 8, generator=rng)
+    placed = set_coordinate(w, directions, 1, 1.5)
+    coordinates = (placed - 1) @ components.T / directions.stdev
+    torch.testing.assert_close(coordinates[:, 1], torch.full((5,), 1.5))
+    before = (w - 1) @ components.T / directions.stdev
+    torch.testing.assert_close(coordinates[:, [0, 2]], before[:, [0, 2]])
+    torch.testing.assert_close(set_coordinate(placed, directions, 1, 1.5), placed)
+    w_plus = torch.randn(2, 6, 8, generator=rng)
+    some = set_coordinate(w_plus, directions, 0, -1, layers=[2])
+    assert torch.equal(some[:, 3], w_plus[:, 3]) and not torch.equal(some[:, 2], w_plus[:, 2])
+
+
+def test_a_contact_sheet_has_a_row_a_code_and_the_codes_in_the_middle(rng):
+    generator = tame(rng)
+    w = generator.sample_latent(2, space="w", rng=rng)
+    sheet = contact_sheet(generator, w, F.normalize(torch.ones(8), dim=0), [-1, 0, 1], space="w")
+    assert sheet.shape == (2, 3, 3, 16, 16)
+    torch.testing.assert_close(sheet[:, 1], generator.decode(w, space="w"))
+
+
+def test_named_directions_are_kept_and_replaced(tmp_path):
+    store = tmp_path / "directions.json"
+    assert load_directions(store) == []
+    heel = NamedDirection("heel", "shoes", "w", (0.6, 0.8), (0, 1), 2.0)
+    dark = NamedDirection("dark", "cats", "w", (1.0, 0.0))
+    for one in (heel, dark, heel):
+        save_direction(one, store)
+    assert load_directions(store) == [dark, heel]
+    assert load_directions(store, "cats") == [dark]
+
+
+@pytest.mark.usefixtures("as_users_run_it")
+@pytest.mark.parametrize("call, sentence", [
+    (lambda g, r: principal_components([], 2), "at least one batch"),
+    (lambda g, r: principal_components([torch.rand(3, 8)], 5), "ask for fewer"),
+    (lambda g, r: ganspace(g, n_samples=0, rng=r), "whole number"),
+    (lambda g, r: ganspace(g, layer="b99", rng=r), "layer is 'b99'"),
+    (lambda g, r: sefa(g, layers=["b99"]), "layer is 'b99'"),
+    (lambda g, r: sefa(g, n_components=99), "at most 8"),
+    (lambda g, r: sefa(Linear(torch.eye(6))), "use ganspace"),
+    (lambda g, r: annotated(torch.rand(9, 8), torch.zeros(9).bool()), "two of each kind"),
+    (lambda g, r: move(torch.rand(2, 8), torch.ones(8), 1, layers=[0]), "convert them first"),
+    (lambda g, r: move(torch.rand(2, 6, 8), torch.ones(8), 1, layers=[6]), "at most 5"),
+])
+def test_a_wrong_call_says_what_to_do(call, sentence, rng):
+    with pytest.raises(ValueError, match=sentence):
+        call(tame(rng), rng)
