@@ -28,7 +28,7 @@ from course_lib.training.stylegan2 import Recipe, Stage, StyleGAN2Training
 CPU = torch.device("cpu")
 TINY = Recipe(
     (Stage(8, 0.064, 8), Stage(16, 0.064, 8)), channel_base=64, channel_max=8, z_dim=8, w_dim=8,
-    mapping_layers=2, flip=True, r1_every=2,
+    mapping_layers=2, flip=True, r1_every=2, fade_thousands=0.016,
 )
 
 

@@ -52,7 +52,7 @@ class Recipe:
         path_length: weight of the path length penalty, every 4 steps; 0 for none.
         translation, recoloring: augmentation, as a fraction of the size and of the range.
         mixing: share of pictures that two codes style.
-        fade: share of a stage in which its new resolution is faded in.
+        fade_thousands: of pictures over which a new resolution is faded in.
         ema_thousands: horizon of the averaged weights, shorter in the beginning.
         noise: "random" or "none" noise maps; without, small models learn faster.
     """
@@ -71,7 +71,7 @@ class Recipe:
     translation: float | int = 1 / 8
     recoloring: float | int = 0
     mixing: float | int = 0.5
-    fade: float | int = 0.15
+    fade_thousands: float | int = 10
     ema_thousands: float | int = 10
     noise: str = "none"
     seed: int = 0
@@ -121,7 +121,7 @@ class StyleGAN2Training:
         if self.seen >= begin + 1000 * self.stage.thousands and not self.done:
             begin += 1000 * self.stage.thousands
             self._enter(self.level + 1)
-        length = 1000 * self.stage.thousands * self.recipe.fade
+        length = 1000 * min(self.recipe.fade_thousands, self.stage.thousands)
         self.fade = min(1.0, (self.seen - begin) / length) if self.outgoing and length else 1.0
         losses = self._discriminator_step() | self._generator_step()
         self.seen += self.stage.batch * self.processes
