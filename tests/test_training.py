@@ -12,9 +12,11 @@ import PIL.Image
 import pytest
 import torch
 
+from course_lib.generators import Card, load_generator
 from course_lib.generators.stylegan2_networks import smooth, upsample
 from course_lib.training.augment import recolor, translate
 from course_lib.training.data import draw_batch, halved, read_pictures
+from course_lib.training.export import export, nearest
 from course_lib.training.loop import save_sheet, train
 from course_lib.training.objective import (
     PathLength,
@@ -24,6 +26,7 @@ from course_lib.training.objective import (
     gradient_penalty,
 )
 from course_lib.training.stylegan2 import Recipe, Stage, StyleGAN2Training
+from course_lib.weights import StoredWeights, read_weights, save_weights
 
 CPU = torch.device("cpu")
 TINY = Recipe(
@@ -193,6 +196,35 @@ def test_a_resumed_run_is_the_same_run(data, tmp_path):
             assert torch.equal(value, again[name]), name
 
 
+def shipped(training: StyleGAN2Training, folder) -> StoredWeights:
+    state = training.state()
+    tensors = {f"G_ema.{key}": value for key, value in state["average"].items()}
+    tensors |= {f"D.{key}": value for key, value in state["discriminator"].items()}
+    save_weights(folder / "w.safetensors", tensors, settings={"pictures": state["seen"]})
+    return read_weights(folder / "w.safetensors")
+
+
+def test_training_goes_on_from_shipped_weights_at_their_resolution(data, tmp_path):
+    first = StyleGAN2Training(TINY, data, device=CPU)
+    while not first.done:
+        first.step()
+    longer = replace(TINY, stages=(TINY.stages[0], Stage(16, 0.128, 8)))
+    again = StyleGAN2Training(longer, data, device=CPU)
+    again.start_from(shipped(first, tmp_path))
+    assert again.seen == 128 and again.stage.resolution == 16 and not again.done
+    torch.testing.assert_close(again.samples(4), first.samples(4), atol=0.02, rtol=0)
+    losses = again.step()
+    assert again.seen == 136 and again.fade == 1 and all(map(torch.isfinite, losses.values()))
+
+
+def test_weights_that_the_recipe_does_not_lead_to_are_refused(data, tmp_path):
+    training = grown(data)
+    weights = shipped(training, tmp_path)
+    other = replace(TINY, stages=(Stage(16, 1, 8),))
+    with pytest.raises(ValueError, match="take weights that this recipe made"):
+        StyleGAN2Training(other, data, device=CPU).start_from(weights)
+
+
 def test_path_length_regularisation_joins_in(data):
     training = StyleGAN2Training(replace(TINY, path_length=2), data, device=CPU)
     losses = training.step()
@@ -245,3 +277,30 @@ def test_two_processes_train_one_model(tmp_path):
     assert seen == 6 * 8 * 2
     for name, value in first.items():
         assert torch.equal(value, second[name]), name
+
+
+def test_exported_weights_load_and_their_card_tells_what_was_measured(tmp_path, rng):
+    training = StyleGAN2Training(TINY, torch.randint(
+        256, (60, 3, 16, 16), generator=rng, dtype=torch.uint8), device=CPU)
+    while not training.done:
+        training.step()
+    (tmp_path / "log.jsonl").write_text(
+        "\n".join(json.dumps({"pictures": n, "seconds": s}) for n, s in ((8, 60), (128, 30))))
+    options = {"family": "stylegan2", "data": training.data, "folder": tmp_path, "run": tmp_path}
+    card = export(training.state(), "shoes", **options, recognized=97)
+    assert Card.read(tmp_path / "shoes.json") == card
+    assert "97 of 100" in card.quality and "2 minutes" in card.training
+    assert card.measured["pictures seen"] == 128 and card.measured["distance"] > 0
+    generator = load_generator(tmp_path / "shoes.safetensors", device="cpu")
+    again = generator.sample_latent(3, space="w", rng=torch.Generator().manual_seed(1))
+    assert generator.decode(again, space="w").shape == (3, 3, 16, 16)
+    assert (tmp_path / "samples.png").exists() and (tmp_path / "nearest.png").exists()
+
+
+def test_the_nearest_training_picture_is_found_mirrored_too(rng):
+    data = torch.randint(256, (300, 3, 8, 8), generator=rng, dtype=torch.uint8)
+    noisy = (data[[5, 290]].float() / 255 + 0.01).clamp(0, 1)
+    noisy[1] = noisy[1].flip(-1)
+    found = nearest(noisy, data)
+    torch.testing.assert_close(found[0], data[5] / 255)
+    torch.testing.assert_close(found[1], data[290].flip(-1) / 255)
