@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 import IPython.display
 import matplotlib.pyplot as plt
 import numpy as np
+import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -106,6 +108,26 @@ def show_curves(
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False)
     show_figure(figure, alt=alt)
+
+
+def enlarge(images: Image, size: int) -> Float[Tensor, "*batch channels _ _"]:
+    """Repeat each pixel of small pictures as often as fits into `size`, so that none is blurred."""
+    factor = max(1, size // images.shape[-2])
+    return images.repeat_interleave(factor, -1).repeat_interleave(factor, -2)
+
+
+def tile(images: Float[Tensor, "batch channels height width"], columns: int, *, size: int = 96,
+         gap: int = 4) -> Float[Tensor, "channels _ _"]:
+    """Many pictures of one size as one, row by row on white, small ones enlarged to `size`.
+
+    Raises:
+        ValueError: `columns` is no count.
+    """
+    require_count(columns, "columns")
+    images = F.pad(enlarge(images, size).clamp(0, 1), (0, gap, 0, gap), value=1)
+    blank = images.new_ones(-len(images) % columns, *images.shape[1:])
+    rows = torch.cat([images, blank]).unflatten(0, (-1, columns)).permute(2, 0, 3, 1, 4)
+    return rows.flatten(3).flatten(1, 2)[:, :-gap or None, :-gap or None]
 
 
 def show_figure(figure: Figure, *, alt: str) -> None:

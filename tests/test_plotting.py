@@ -13,7 +13,7 @@ from IPython.core.formatters import DisplayFormatter
 from matplotlib.figure import Figure
 
 from course_lib import plotting
-from course_lib.plotting import show_curves, show_figure, show_images, show_maps
+from course_lib.plotting import enlarge, show_curves, show_figure, show_images, show_maps, tile
 from course_lib.results import Solution
 
 plt.switch_backend("agg")
@@ -168,3 +168,30 @@ def test_a_broken_picture_leaves_no_figure_open(figures):
     with pytest.raises(ValueError, match="NaN"):
         show_images([torch.zeros(3, 4, 4), torch.full((3, 4, 4), torch.nan)], alt="broken")
     assert plt.get_fignums() == before and figures == []
+
+
+def test_enlarging_repeats_pixels_as_often_as_fits(rng):
+    small = torch.rand(2, 3, 4, 5, generator=rng)
+    large = enlarge(small, 15)
+    assert large.shape == (2, 3, 12, 15)
+    for row in range(3):
+        torch.testing.assert_close(large[..., row::3, 2::3], small)
+    assert torch.equal(enlarge(small, 3), small)
+
+
+def test_tiles_stand_row_by_row_on_white(rng):
+    images = torch.rand(5, 3, 4, 4, generator=rng) * 3 - 1
+    sheet = tile(images, 3, size=8, gap=2)
+    assert sheet.shape == (3, 2 * 8 + 2, 3 * 8 + 2 * 2)
+    for index, image in enumerate(images):
+        top, left = 10 * (index // 3), 10 * (index % 3)
+        corners = sheet[:, top : top + 8 : 2, left : left + 8 : 2]
+        torch.testing.assert_close(corners, image.clamp(0, 1))
+    assert (sheet[:, 8:10] == 1).all() and (sheet[:, :, 8:10] == 1).all()
+    assert (sheet[:, 10:, 20:] == 1).all()  # where the sixth would be
+    assert tile(images, 5, size=4, gap=0).shape == (3, 4, 20)
+
+
+def test_tiles_need_a_column(rng):
+    with pytest.raises(ValueError, match="columns"):
+        tile(torch.rand(5, 3, 4, 4, generator=rng), 0)
