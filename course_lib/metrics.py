@@ -102,12 +102,11 @@ def clone_energies(
     here, there = _overlap(source.shape[-2:], target.shape[-2:], offset)
     inside = torch.zeros(target.shape[-2:], dtype=torch.bool, device=mask.device)
     inside[there] = mask[here]
-    return {
-        "close to the input": float(((image - target) * ~inside).square().sum()),
-        "the source's gradients": guidance_energy(
-            image[..., *there], gradient(source[..., *here]), mask[here]
-        ),
-    }
+    gradients = guidance_energy(
+        image[..., *there], gradient(source[..., *here]), mask[here]
+    ) if inside.any() else 0.0
+    outside = float(((image - target) * ~inside).square().sum())
+    return {"close to the input": outside, "the source's gradients": gradients}
 
 
 def paste(

@@ -20,6 +20,7 @@ FOLDER = Path(__file__).parents[1] / "notebooks"
 NOTEBOOKS = sorted(
     path for path in FOLDER.rglob("*.ipynb") if ".ipynb_checkpoints" not in path.parts
 )
+TOOLS = ("LiveImage", "BlendTool", "SmoothTool", "WarpTool")
 MAX_BYTES = 500_000
 MAX_CELL_LINES = 12
 HEADER = ("question", "goals", "minutes", "prerequisites", "paper", "lecture slide")
@@ -112,7 +113,7 @@ def incomplete_header(notebook: dict, needed: tuple[str, ...] = HEADER) -> list[
 
 
 def unswept_widgets(notebook: dict) -> list[str]:
-    """Live images whose sliders no `sweep` cell moves."""
+    """Live tools whose controls no `sweep` cell moves."""
     made, swept = {}, set()
     for cell in code_cells(notebook):
         try:
@@ -121,19 +122,19 @@ def unswept_widgets(notebook: dict) -> list[str]:
             continue
         calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
         for node in ast.walk(tree):
-            if isinstance(node, ast.Assign) and _calls(node.value, "LiveImage"):
+            if isinstance(node, ast.Assign) and _calls(node.value, *TOOLS):
                 made.update((ast.unparse(target), start(cell)) for target in node.targets)
         named = {ast.unparse(node.value) for node in ast.walk(tree)
-                 if isinstance(node, ast.Assign) and _calls(node.value, "LiveImage")}
-        if sum(_calls(call, "LiveImage") for call in calls) > len(named):
-            made[f"the LiveImage without a name in {start(cell)}"] = start(cell)
+                 if isinstance(node, ast.Assign) and _calls(node.value, *TOOLS)}
+        if sum(_calls(call, *TOOLS) for call in calls) > len(named):
+            made[f"the tool without a name in {start(cell)}"] = start(cell)
         if any(_calls(call, "sweep") for call in calls):
             swept |= {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
     return [f"no sweep moves the controls of {name}" for name in made if name not in swept]
 
 
-def _calls(node: ast.AST, name: str) -> bool:
-    return isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] == name
+def _calls(node: ast.AST, *names: str) -> bool:
+    return isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] in names
 
 
 def installs_or_downloads(notebook: dict) -> list[str]:
@@ -233,6 +234,7 @@ BAD = [
     (unswept_widgets, _notebook(code("tool = LiveImage(render, alt='a')"), code("tool"))),
     (unswept_widgets, _notebook(code("a = LiveImage(f)\nb = LiveImage(f)"), code("sweep(a)"))),
     (unswept_widgets, _notebook(code("LiveImage(render, alt='a cat')"), code("sweep(tool)"))),
+    (unswept_widgets, _notebook(code("tool = WarpTool(cat, alt='a cat')"), code("tool"))),
     (installs_or_downloads, _notebook(code("!ls"))),
     (installs_or_downloads, _notebook(code("%pip install lpips"))),
     (installs_or_downloads, _notebook(code("load_image('https://example.org/cat.jpg')"))),

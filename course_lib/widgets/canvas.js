@@ -26,15 +26,18 @@ const HELP = {
 const STYLE = `
 .sw { font-family: var(--jp-ui-font-family, sans-serif); font-size: 13px; line-height: 1.35;
   color: var(--jp-ui-font-color1, #1a1a1a); max-width: 100%; }
-.sw-title { font-weight: 600; margin: 0 0 4px; }
+.sw-head { display: flex; justify-content: space-between; align-items: center; gap: 12px; }
+.sw-title { font-weight: 600; margin: 0; }
+.sw-head .sw-group { flex: none; }
 .sw-bar { display: flex; flex-wrap: wrap; gap: 4px 12px; margin: 4px 0; align-items: center; }
+.sw-bar:empty { display: none; }
 .sw-group { display: flex; flex-wrap: wrap; gap: 4px; align-items: center; }
 .sw button, .sw .sw-field { font: inherit; color: inherit; min-height: 28px; padding: 2px 9px;
   border: 1px solid var(--jp-border-color0, #8a8a8a); border-radius: 4px; box-sizing: border-box;
   background: var(--jp-layout-color1, #fff); cursor: pointer; }
 .sw .sw-field { display: inline-flex; gap: 6px; align-items: center; cursor: default; }
 .sw .sw-field input[type=range] { width: 76px; }
-.sw button:hover:enabled { background: var(--jp-layout-color2, #eee); }
+.sw button:hover:enabled:not([aria-pressed=true], [aria-checked=true]) { background: var(--jp-layout-color2, #eee); }
 .sw button:disabled { opacity: 0.45; cursor: default; }
 .sw button[aria-pressed=true], .sw button[aria-checked=true] {
   background: #0072B2; border-color: #0072B2; color: #fff; }
@@ -42,8 +45,8 @@ const STYLE = `
 .sw button.sw-ink[aria-checked=true] { border-color: var(--jp-layout-color1, #fff);
   outline: 3px solid #0072B2; }
 .sw :focus-visible { outline: 3px solid #E69F00; outline-offset: 2px; }
-.sw-window { overflow: auto; max-width: 100%; max-height: 620px; padding: 5px; margin: -5px;
-  box-sizing: content-box; }
+.sw .sw-stage:focus-visible { outline-offset: -3px; }
+.sw-window { overflow: auto; max-width: 100%; max-height: 620px; margin-top: 4px; }
 .sw-stage { position: relative; touch-action: none; user-select: none; line-height: 0;
   background: var(--jp-layout-color2, #eee); }
 .sw-stage canvas { position: absolute; inset: 0; width: 100%; height: 100%; }
@@ -52,11 +55,11 @@ const STYLE = `
 .sw-stage[data-mode=move] { cursor: grab; }
 .sw-stage.sw-before::after { content: "before"; position: absolute; left: 6px; top: 6px;
   padding: 3px 8px; line-height: 1.3; border-radius: 3px; background: #000c; color: #fff; }
-.sw-help { margin: 5px 0 0; color: var(--jp-ui-font-color2, #555); font-size: 12px; }
+.sw-help { margin: 5px 0 0; font-size: 12px; }
 .sw-note { margin: 5px 0 0; min-height: 1.35em; font-variant-numeric: tabular-nums; }
 .sw-error { margin: 5px 0 0; padding: 5px 9px; border-left: 4px solid #D55E00;
   background: var(--jp-layout-color2, #f3f3f3); font-weight: 600; }
-.sw-error:empty { display: none; }
+.sw-note:empty, .sw-error:empty { display: none; }
 .sw-spoken { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
 `;
 
@@ -121,7 +124,9 @@ class View {
     this.spoken = element("div", { className: "sw-spoken", ariaLive: "polite" });
     this.root = element("div", { className: "sw" },
       element("style", { textContent: STYLE }),
-      element("p", { className: "sw-title", textContent: this.model.get("title") }),
+      element("div", { className: "sw-head" },
+        element("p", { className: "sw-title", textContent: this.model.get("title") }),
+        this.zoomControls()),
       this.toolbar(mode), this.window, this.help, this.note, this.error, this.actions(),
       this.spoken);
     // JupyterLab would take arrows and letters for its own shortcuts.
@@ -148,11 +153,14 @@ class View {
       if (mode !== "move") group.append(this.button("Clear", () => this.clear()));
       bar.append(group);
     }
-    bar.append(this.group("Zoom",
+    return bar;
+  }
+
+  zoomControls() {
+    return this.group("Zoom",
       this.button("−", () => this.setZoom(this.zoom / 1.25), { ariaLabel: "Zoom out" }),
       this.button("+", () => this.setZoom(this.zoom * 1.25), { ariaLabel: "Zoom in" }),
-      this.button("Fit", () => this.setZoom(1), { ariaLabel: "Zoom to fit" })));
-    return bar;
+      this.button("Fit", () => this.setZoom(1), { ariaLabel: "Zoom to fit" }));
   }
 
   brushControls() {

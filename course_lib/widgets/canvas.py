@@ -150,6 +150,7 @@ class Canvas(anywidget.AnyWidget):
 
     @marks.setter
     def marks(self, marks: Marks) -> None:
+        """Draw these instead."""
         self._marks = asdict(marks)
 
     @property
@@ -201,10 +202,12 @@ class Canvas(anywidget.AnyWidget):
             self._listeners[action](*values)
 
 
-def encode(image: Image) -> bytes:
-    """A picture as the browser shows it: a JPEG of high quality, which takes a millisecond."""
+def encode(image: Image, *, quality: int = 92) -> bytes:
+    """A picture as the browser shows it: a JPEG, which takes a millisecond."""
     buffer = io.BytesIO()
-    PIL.Image.fromarray(to_uint8(image)).save(buffer, format="jpeg", quality=92, subsampling=0)
+    sampling = 0 if quality > 90 else 2
+    picture = PIL.Image.fromarray(to_uint8(image))
+    picture.save(buffer, format="jpeg", quality=quality, subsampling=sampling)
     return buffer.getvalue()
 
 

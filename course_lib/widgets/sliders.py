@@ -9,7 +9,7 @@ import io
 import itertools
 import time
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import ipywidgets
 import numpy as np
@@ -42,6 +42,7 @@ class Picture:
 
     @value.setter
     def value(self, jpeg: bytes) -> None:
+        """Show another."""
         with PIL.Image.open(io.BytesIO(jpeg)) as picture:
             width, height = picture.size
         self._value = jpeg
@@ -131,6 +132,7 @@ class LiveImage:
         return bundle, {"image/jpeg": {"alt": self.view.alt}}
 
 
+@runtime_checkable
 class Sweepable(Protocol):
     """What `sweep` can drive: `LiveImage`, and the tools that are drawn on."""
 

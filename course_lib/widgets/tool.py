@@ -10,7 +10,7 @@ import ipywidgets
 
 from course_lib.images import save_image
 from course_lib.shapes import Image
-from course_lib.widgets.canvas import Canvas
+from course_lib.widgets.canvas import Canvas, encode
 
 Reader = Callable[[int], Image]
 """Reads an uploaded photo at a size, its longer side in pixels."""
@@ -44,14 +44,18 @@ class Tool:
         self.state = self._first = state
         self.canvas, self.controls, self._held = canvas, controls, False
         for name, control in controls.items():
-            control.layout.width, control.style.description_width = "25em", "8em"
+            switch = isinstance(control, ipywidgets.Checkbox)
+            control.layout.width = "auto" if switch else "25em"
+            control.style.description_width = "initial" if switch else "7em"
             control.observe(lambda change, name=name: self._moved(name, change["new"]), "value")
         canvas.on_action("reset", self.reset)
         canvas.on_action("save", self._send)
         for where in (canvas, *inputs):
-            where.layout.width = "auto"
+            where.layout.width, where.layout.max_width = f"{where.max_width}px", "100%"
         rows = ipywidgets.HBox(list(controls.values()), layout={"flex_flow": "wrap"})
+        rows.layout.align_items = "center"
         pictures = ipywidgets.HBox([*inputs, canvas], layout={"flex_flow": "wrap"})
+        rows.layout.align_items = "center"
         pictures.layout.grid_gap = "16px"
         self.widget = ipywidgets.VBox([rows, pictures])
         self.redraw()
@@ -84,7 +88,8 @@ class Tool:
             answer = self.solve(self.state)
             seconds = time.perf_counter() - start
             terms = [f"{name} {_short(value)}" for name, value in answer.terms.items()]
-            words = filter(None, [*terms, answer.said, f"solved in {1000 * seconds:.0f} ms"])
+            energy = f"Energy: {' + '.join(terms)}" if terms else ""
+            words = filter(None, [energy, answer.said, f"solved in {1000 * seconds:.0f} ms"])
             with self.canvas.hold_sync():  # all in one message
                 self._sync()
                 self.canvas.show(answer.image, note=" · ".join(words))
@@ -141,7 +146,8 @@ class Tool:
     def _repr_mimebundle_(self, **kwargs: object) -> tuple[dict, dict]:
         # The picture as it is now goes along, for those who read the notebook without running it.
         bundle = dict(self.widget._repr_mimebundle_(**kwargs))
-        bundle["image/jpeg"] = base64.b64encode(self.canvas.jpeg).decode()
+        picture = encode(self.solve(self.state).image, quality=82)
+        bundle["image/jpeg"] = base64.b64encode(picture).decode()
         return bundle, {"image/jpeg": {"alt": self.canvas.alt}}
 
 

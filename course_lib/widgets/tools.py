@@ -88,7 +88,7 @@ class BlendState:
     """
 
     source: Image
-    target: Image
+    target: Background
     lasso: tuple[Place, ...]
     offset: tuple[int, int] = (0, 0)
     gradients: str = "source"
@@ -109,7 +109,7 @@ class BlendTool(Tool):
         offset: tuple[int, int] = (0, 0), gradients: str = "source",
     ) -> None:
         self.source = Canvas(
-            source, mode="lasso", title="1. Draw around something", alt="The photo to cut from",
+            source, mode="lasso", title="1. Draw around it", alt="The photo to cut from",
             actions=["photo"], max_size=(300, 300),
         )
         canvas = Canvas(
@@ -117,9 +117,9 @@ class BlendTool(Tool):
             "background", actions=["before", "reset", "save", "photo"], max_size=(500, 340),
         )
         controls = {
-            "gradients": ipywidgets.ToggleButtons(
+            "gradients": ipywidgets.Dropdown(
                 options=GRADIENTS, value=gradients, description="gradients"),
-            "blends": ipywidgets.Checkbox(True, description="blend (else paste)"),
+            "blends": ipywidgets.Checkbox(True, description="blend (else paste)", indent=False),
         }
         self.source.on_draw(lambda marks: self.cut(marks.lasso))
         self.source.on_action("photo", self._load_source)
@@ -132,12 +132,11 @@ class BlendTool(Tool):
     def cut(self, lasso: Sequence[Place]) -> None:
         """Take another region; it comes to lie where the last one was."""
         lasso = tuple((x, y) for x, y in lasso)
-        if lasso != self.state.lasso:
-            old, new = _centre(self.state.lasso), _centre(lasso)
-            offset = tuple(
-                round(shift + was - now)
-                for shift, was, now in zip(self.state.offset, old, new, strict=True)
-            ) if lasso and self.state.lasso else self.state.offset
+        offset, before = self.state.offset, self.state.lasso
+        if lasso and before:
+            old, new = _centre(before), _centre(lasso)
+            offset = (round(offset[0] + old[0] - new[0]), round(offset[1] + old[1] - new[1]))
+        if lasso != before:
             self.set(lasso=lasso, offset=offset)
 
     def solve(self, state: BlendState) -> Answer:
@@ -151,7 +150,7 @@ class BlendTool(Tool):
             return Answer(crude, pasted)
         image = seamless_clone(source, target, mask, gradients=state.gradients, **where).value
         terms = clone_energies(image, source, target, mask, **where)
-        return Answer(image, terms, f"crude paste {list(pasted.values())[1]:.1f}")
+        return Answer(image, terms, f"crude paste {sum(pasted.values()):.1f}")
 
     def stops(self) -> list[dict]:
         """The region at the corners of the target and in its middle, a part of it outside."""
@@ -215,10 +214,10 @@ class WarpTool(Tool):
             actions=["before", "reset", "save", "photo"], max_size=(560, 400),
         )
         controls = {
-            "kind": ipywidgets.ToggleButtons(options=KINDS, value=kind, description="kind"),
+            "kind": ipywidgets.Dropdown(options=KINDS, value=kind, description="kind"),
             "falloff": ipywidgets.FloatSlider(
                 falloff, min=0.5, max=4, step=0.1, description="falloff α"),
-            "grid": ipywidgets.Checkbox(False, description="show the grid"),
+            "grid": ipywidgets.Checkbox(False, description="show the grid", indent=False),
         }
         canvas.on_draw(self._dragged)
         canvas.on_action("photo", lambda read: self._load(canvas, "image", read, pairs=()))
@@ -242,7 +241,7 @@ class WarpTool(Tool):
             image[:, ::LATTICE], image[:, :, ::LATTICE] = 1.0, 1.0
         terms = warp_energies(p, q, image.shape[-2:], **options)
         said = (
-            f"close to the input: {terms['close to the input']:.1f} px of travel on average · "
+            f"Close to the input: {terms['close to the input']:.1f} px of travel on average · "
             f"handles missed by {terms['the handles']:.1f} px · folded {terms['folded']:.1f} %"
         )
         return Answer(warp_mls(image, p, q, **options), said=said)
