@@ -56,6 +56,7 @@ def export(
         data: the set it learnt from, at its resolution.
         recognized: how many of the sheet's 100 samples a person recognised.
     """
+    history = trained(run)
     tensors = {f"G_ema.{key}": value for key, value in state["average"].items()}
     tensors |= {f"D.{key}": value for key, value in state["discriminator"].items()}
     path = folder / f"{name}.safetensors"
@@ -72,7 +73,7 @@ def export(
     counted = "not counted" if recognized is None else f"{recognized} of 100 recognised"
     quality = f"{counted}, distance {measured['distance']} (floor {measured['floor']})"
     card = Card(name, family, generator.resolution, path.stat().st_size, license, quality,
-                source, trained(run), measured, faults)
+                source, history, measured, faults)
     card.write(path.with_suffix(".json"))
     return card
 
@@ -133,16 +134,17 @@ def _best(call: Callable[[], object], rounds: int = 7) -> float:
 
 @torch.no_grad()
 def sheet(generator: Generator, data: Dataset, run: Path, *, truncation_psi: float = 0.7) -> None:
-    """100 samples; and eight of them, each above its nearest training picture: no copies?"""
+    """100 samples; and eight of them, each above its nearest training picture: no copies?
+
+    Truncated in w; families without w are shown as the prior draws them, since shorter z are
+    less likely ones, not more typical ones.
+    """
     rng = torch.Generator().manual_seed(1)
-    if "w" in generator.spaces:
-        latent = generator.sample_latent(100, space="w", rng=rng, truncation_psi=truncation_psi)
-        images = generator.decode(latent, space="w").clamp(0, 1)
-    else:
-        images = generator.decode(generator.sample_latent(100, rng=rng) * truncation_psi)
-    save_sheet(images.clamp(0, 1), run / "samples.png")
-    eight = images[:8].clamp(0, 1)
-    save_sheet(torch.cat([eight, nearest(eight, data)]), run / "nearest.png", columns=8)
+    space, psi = ("w", truncation_psi) if "w" in generator.spaces else ("z", 1)
+    latent = generator.sample_latent(100, space=space, rng=rng, truncation_psi=psi)
+    images = generator.decode(latent, space=space).clamp(0, 1)
+    save_sheet(images, run / "samples.png")
+    save_sheet(torch.cat([images[:8], nearest(images[:8], data)]), run / "nearest.png", columns=8)
 
 
 def nearest(images: Tensor, data: Dataset) -> Tensor:
