@@ -129,8 +129,10 @@ class View {
         this.zoomControls()),
       this.toolbar(mode), this.window, this.help, this.note, this.error, this.actions(),
       this.spoken);
-    // JupyterLab would take arrows and letters for its own shortcuts.
-    this.root.setAttribute("data-lm-suppress-shortcuts", "true");
+    // JupyterLab would take arrows and letters for its own shortcuts: "d d" deletes the cell.
+    for (const node of this.root.querySelectorAll("button, input, [tabindex]")) {
+      node.setAttribute("data-lm-suppress-shortcuts", "true");
+    }
     el.append(this.root);
   }
 

@@ -9,6 +9,7 @@ import io
 import itertools
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Protocol, runtime_checkable
 
 import ipywidgets
@@ -137,6 +138,7 @@ class Sweepable(Protocol):
     """What `sweep` can drive: `LiveImage`, and the tools that are drawn on."""
 
     controls: dict[str, ipywidgets.Widget]
+    widget: ipywidgets.Widget
 
     def values(self) -> dict:
         """All that `set` can change, as it is now."""
@@ -167,14 +169,23 @@ def sweep(tool: Sweepable, *, stops: int = 5) -> int:
         {name: value} for name, control in tool.controls.items()
         for value in _stops(control, stops)
     ] + tool.stops()
-    for change in changes:
-        try:
-            tool.set(**before | change)
-        except Exception as failure:
-            said = ", ".join(f"{name} = {value!r}" for name, value in change.items())
-            raise RuntimeError(f"{said} fails: {failure}") from failure
-    tool.set(**before)
+    with ExitStack() as stack:  # the browser need not see it all, and its history stays empty
+        for widget in _family(tool.widget):
+            stack.enter_context(widget.hold_sync())
+        for change in changes:
+            try:
+                tool.set(**before | change)
+            except Exception as failure:
+                said = ", ".join(f"{name} = {value!r}" for name, value in change.items())
+                raise RuntimeError(f"{said} fails: {failure}") from failure
+        tool.set(**before)
     return len(changes)
+
+
+def _family(widget: ipywidgets.Widget) -> list[ipywidgets.Widget]:
+    """The widget and all that it holds."""
+    children = getattr(widget, "children", ())
+    return [widget, *itertools.chain.from_iterable(map(_family, children))]
 
 
 def _stops(control: ipywidgets.Widget, count: int) -> list:

@@ -1,15 +1,106 @@
 """Drives notebooks in JupyterLab, and notes what passes over the wire."""
 
 import io
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
 import time
 import urllib.request
 from collections.abc import Callable
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlparse
 
 import nbformat
 import numpy as np
 import PIL.Image
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+ADVICE = (
+    "no Chromium was found, so the tools were not tried in a browser: install one (on Debian: "
+    "apt-get install chromium) or name its executable in COURSE_CHROMIUM"
+)
+FLAGS = (
+    "--no-sandbox --disable-gpu --disable-background-networking --disable-component-update "
+    "--disable-sync --no-first-run"
+).split()
+VIEW = {"viewport": {"width": 1280, "height": 800}, "has_touch": True, "accept_downloads": True}
+SETTINGS = {
+    "notebook-extension/tracker": {"windowingMode": "none"},  # render all cells, not those in view
+    "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
+}
+
+
+def find_chromium() -> str | None:
+    """The executable of the user's Chromium, if there is one."""
+    asked = os.environ.get("COURSE_CHROMIUM")
+    return shutil.which(asked) if asked else next(filter(None, map(shutil.which, NAMES)), None)
+
+
+@contextmanager
+def chromium(executable: str):
+    """Chromium, without a window."""
+    import playwright.sync_api as api
+
+    with api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def jupyterlab(home: Path):
+    """A JupyterLab of its own settings, in the folder `home`, on a free port; its address."""
+    for path in (Path(__file__).parents[2] / "notebooks").glob("*.ipynb"):
+        shutil.copy(path, home)
+    for name, values in SETTINGS.items():
+        path = home / ".settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(values))
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    environment = os.environ | {
+        "JUPYTER_CONFIG_DIR": str(home / ".config"), "IPYTHONDIR": str(home / ".ipython"),
+        "JUPYTERLAB_SETTINGS_DIR": str(home / ".settings"),
+        "JUPYTERLAB_WORKSPACES_DIR": str(home / ".workspaces"),
+        "JUPYTER_RUNTIME_DIR": str(home / ".runtime"), "COURSE_DEVICE": "cpu",
+    }
+    log = (home / "log").open("w")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "jupyterlab", "--no-browser", "--ip=127.0.0.1", f"--port={port}",
+         "--allow-root", "--IdentityProvider.token=", "--ServerApp.disable_check_xsrf=True",
+         "--LabApp.news_url=", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+         "--ServerApp.port_retries=0"],
+        cwd=home, env=environment, stdout=log, stderr=log,
+    )
+    address = f"http://127.0.0.1:{port}"
+    try:
+        await_server(address, process, home / "log")
+        yield address
+    finally:
+        process.terminate()
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+        log.close()
+
+
+def await_server(address: str, process: subprocess.Popen, log: Path) -> None:
+    """Return once the server answers."""
+    for _ in range(240):
+        if process.poll() is not None:
+            break
+        try:
+            urllib.request.urlopen(f"{address}/api/status", timeout=5).close()
+            return
+        except OSError:
+            time.sleep(0.25)
+    raise RuntimeError(f"JupyterLab did not start: {log.read_text()[-2000:]}")
 
 
 class Lab:
@@ -79,6 +170,13 @@ class Lab:
         act()
         return self.settle() - before
 
+    def active_cell(self) -> int:
+        """The number of the notebook's selected cell."""
+        return self.page.evaluate(
+            "() => [...document.querySelectorAll('.jp-Notebook .jp-Cell')]"
+            ".findIndex(cell => cell.classList.contains('jp-mod-active'))"
+        )
+
     def keep(self, name: str) -> Path:
         """A screenshot for people to look at."""
         path = self.pictures / f"{name}.png"
@@ -87,8 +185,6 @@ class Lab:
 
     def shut_down(self) -> None:
         """End the kernels that this page started."""
-        import json
-
         with urllib.request.urlopen(f"{self.address}/api/sessions", timeout=20) as answer:
             sessions = json.load(answer)
         self.page.goto("about:blank")
@@ -145,6 +241,11 @@ class Drawing:
         return [
             (left + (x + 0.5) / width * wide, top + (y + 0.5) / height * high) for x, y in places
         ]
+
+    def on_layer(self, x: float, y: float) -> tuple[float, float]:
+        """Where a pixel of the picture lies on the layer that is drawn over it."""
+        scale = self.stage.evaluate("stage => stage.children[1].width / stage.firstChild.width")
+        return (x + 0.5) * scale, (y + 0.5) * scale
 
     def drag(self, *places: tuple[float, float], moves: int = 20) -> None:
         """Press at the first place, go through the others, release at the last."""
