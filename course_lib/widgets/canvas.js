@@ -393,6 +393,7 @@ class View {
 
   drag(event) {
     if (event.pointerId !== this.pointer) return;
+    if (event.buttons === 0) return void this.release(event); // let go outside the window
     const events = event.getCoalescedEvents?.() ?? [];
     if (this.stroke) {
       for (const part of events.length ? events : [event]) this.extend(this.place(part));

@@ -18,7 +18,7 @@ def make(mode):
     calls = []
     def told(marks):
         calls.append(marks)
-        time.sleep(2 if mode == "slow" else 0)
+        time.sleep(3 if mode == "slow" else 0)
         canvas.note = json.dumps([len(calls), asdict(marks)])
     canvas.on_draw(told)
     canvas.outline = [[30, 20], [50, 20], [50, 40], [30, 40]] if mode == "move" else []
@@ -141,7 +141,7 @@ def test_a_lasso_is_drawn_around_a_region_by_hand_or_by_keys(lab, drawing):
     assert max(x for x, _ in lasso) == pytest.approx(68, abs=1)
     press(drawing, " ", "Shift+ArrowRight", " ", "Shift+ArrowDown", " ", "Enter")
     a, b, c = told(drawing)["lasso"]
-    assert (b[0] - a[0], c[1] - b[1]) == (20, 15)  # the last step ends at the border
+    assert (b[0] - a[0], c[1] - b[1]) == (20, 20)
     drawing.button("Undo").click()
     assert told(drawing)["lasso"] == lasso
 
@@ -178,18 +178,18 @@ def test_a_region_is_dragged_and_nudged(lab, drawing):
 
 @pytest.mark.parametrize("drawing", ["slow"], indirect=True)
 def test_ink_shows_while_python_is_busy_and_only_the_newest_marks_are_kept(lab, drawing):
-    lab.settle(2.5)
-    calls = heard(drawing)
-    seen = [ink(drawing)]
-    for row in (10, 20, 30, 40, 50):
+    lab.settle(3.5)
+    calls, seen = heard(drawing), [ink(drawing)]
+    for row in (10, 20, 30, 40):
         drawing.drag((10, row), (80, row), moves=3)
         seen.append(ink(drawing))
-    assert heard(drawing) <= calls + 1  # Python still sleeps over the first stroke
+        if row == 10:
+            assert heard(drawing) == calls  # Python still sleeps over it
     assert all(after > before for before, after in itertools.pairwise(seen))
-    lab.settle(4)
+    lab.settle(3.5)
     count, marks = json.loads(drawing.note)
-    print(f"five strokes while Python was busy: {count - calls} callbacks")
-    assert count - calls < 5 and len(marks["strokes"]) == 5
+    print(f"four strokes while Python was busy: {count - calls} callbacks")
+    assert count - calls < 4 and len(marks["strokes"]) == 4
 
 
 @pytest.mark.parametrize("drawing", ["lasso"], indirect=True)
