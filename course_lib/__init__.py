@@ -3,5 +3,7 @@
 In reading order, each module uses only the ones before it:
 `shapes`, `results`, `checks` (vocabulary) · `images`, `weights` (what comes in) ·
 `gradients`, `solvers` (tools) · `smoothing`, `blending`, `warping` (methods) ·
-`plotting`, `widgets` (what is shown).
+`generators` (the manifold) · `losses`, `encoders`, `projection`, `tuning` (photos onto it) ·
+`guidance`, `directions` (edits on it) · `metrics`, `plotting`, `widgets` (what is measured and
+shown) · `training` (how the weights were made).
 """
