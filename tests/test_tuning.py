@@ -35,7 +35,7 @@ def test_tuning_reaches_the_photo_and_leaves_the_original_alone(generator, photo
     before = {name: value.clone() for name, value in generator.state_dict().items()}
     tuned = tune(generator, photo, pivot)
     start = pixel_loss(generator.decode(pivot, space="w"), photo)
-    assert pixel_loss(tuned.image, photo) < 0.2 * start
+    assert pixel_loss(tuned.image, photo) < 0.3 * start
     torch.testing.assert_close(tuned.generator.decode(pivot, space="w"), tuned.image)
     for name, value in generator.state_dict().items():
         assert torch.equal(value, before[name]), name
