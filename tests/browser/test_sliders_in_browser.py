@@ -43,3 +43,27 @@ def test_toggle_buttons_stand_in_one_line(lab):
     buttons.nth(1).click()
     lab.settle()
     assert "average" in page.locator(".jp-OutputArea").inner_text()
+
+
+LATENT = """
+from course_lib.generators import load_generator
+from course_lib.widgets.latent import LatentTool
+tool = LatentTool(load_generator("shoes", device="cpu"))
+tool
+"""
+
+
+def test_the_latent_tool_follows_each_of_its_sliders(lab):
+    page = lab.open_cells(LATENT)
+    picture = page.get_by_role("img", name="Two pictures of shoes")
+    picture.wait_for()
+    shown = [picture.get_attribute("src")]
+    sliders = page.locator(".jp-OutputArea").get_by_role("slider")
+    assert sliders.count() == 4  # seed, second seed, truncation, crossover
+    for index in range(4):
+        sliders.nth(index).focus()
+        page.keyboard.press("ArrowRight")
+        lab.settle()
+        shown.append(picture.get_attribute("src"))
+    assert len(set(shown)) == 5
+    lab.keep("latent_tool")
