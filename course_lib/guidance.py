@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from course_lib.checks import require_count, require_mask, require_number
+from course_lib.checks import require_count, require_finite, require_mask, require_number
 from course_lib.generators.base import Generator
 from course_lib.projection import ramp
 from course_lib.results import Callback
@@ -55,6 +55,10 @@ class ColorStroke:
         """Its term of the energy."""
         size = (generator.resolution, generator.resolution)
         require_mask(self.mask, size)
+        if len(self.color) != 3:
+            raise ValueError(f"color is {self.color}, but red, green and blue are needed.")
+        for value in self.color:
+            require_number(value, "color", least=0, most=1)
         color = torch.tensor(self.color, device=latent.device, dtype=latent.dtype)
         mask = self.mask.to(latent.device)
         return lambda _, image: (image[:, :, mask] - color[:, None]).square().mean(dim=(1, 2))
@@ -126,6 +130,21 @@ class Drag:
 
     def bind(self, generator: Generator, latent: Latent, space: str) -> Energy:
         """Its term of the energy; it remembers where its handles are."""
+        last = generator.resolution - 1
+        for points, name in ((self.start, "start"), (self.end, "end")):
+            require_finite(points, name)
+            if points.ndim != 2 or points.shape[1] != 2 or len(points) != len(self.start):
+                raise ValueError(
+                    f"{name} has shape {tuple(points.shape)}, but start and end are equally many "
+                    f"points (n, 2), x then y: bring both to that."
+                )
+            if not ((points >= 0) & (points <= last)).all():
+                raise ValueError(
+                    f"{name} lies outside the picture, where there is nothing to drag: keep x and "
+                    f"y between 0 and {last}."
+                )
+        if self.fixed is not None:
+            require_mask(self.fixed, (generator.resolution, generator.resolution), "fixed")
         return _Pull(self, generator, latent, space)
 
 
@@ -236,6 +255,8 @@ def edit(
         raise ValueError("there is no constraint, so nothing would change: add a stroke.")
     for value, name in ((smoothness, "smoothness"), (learning_rate, "learning_rate")):
         require_number(value, name, least=0)
+    for constraint in constraints:
+        require_number(constraint.weight, "weight", least=0)
     require_count(steps, "steps", least=0)
     require_count(frames, "frames", least=2)
     start, std = latent.detach(), generator.latent_std(space)

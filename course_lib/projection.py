@@ -50,7 +50,7 @@ def project(
     generator: Generator,
     target: Image,
     *,
-    space: str = "w",
+    space: str | None = None,
     init: str | Latent = "mean",
     steps: int = 300,
     loss: Loss | None = None,
@@ -67,9 +67,9 @@ def project(
 
     Args:
         target: a photo (3, r, r) or a batch (batch, 3, r, r) in [0, 1], of the generator's size.
-        space: of the codes, one of the generator's.
-        init: "mean" | "random" | "encoder" (the inverting network's answer; steps=0 keeps it) |
-            codes of `space`.
+        space: of the codes, one of the generator's; "w" if None, or "z" where there is no w.
+        init: "mean" | "random" | "encoder" (the inverting network's answer, where one was
+            trained; steps=0 keeps it) | codes of `space`.
         loss: L(image, target) -> (batch,); the generator's perceptual loss plus the pixels' if
             None.
         optimizer: "adam" (with ramped rate and noisy codes) | "lbfgs" (strong Wolfe search).
@@ -86,6 +86,7 @@ def project(
     """
     begin = time.perf_counter()
     targets = as_batch(target, generator)
+    space = space or ("w" if "w" in generator.spaces else "z")
     rng = rng or torch.Generator().manual_seed(0)
     require_option(optimizer, ("adam", "lbfgs"), "optimizer")
     for value, name in ((learning_rate, "learning_rate"), (prior, "prior"),
@@ -93,6 +94,8 @@ def project(
         require_number(value, name, least=0)
     require_count(steps, "steps", least=0)
     require_count(starts, "starts")
+    if patience is not None:
+        require_count(patience, "patience")
     loss = loss or default_loss(generator)
     repeated = targets.repeat_interleave(starts, dim=0)
     latent = initial_latent(generator, repeated, space, init, rng)
@@ -276,6 +279,11 @@ def _stuck(losses: list[Tensor], patience: int | None) -> bool:
 def as_batch(target: Image, generator: Generator) -> Float[Tensor, "_ 3 _ _"]:
     """Photos (batch, 3, r, r) on the generator's device; refused if of another size."""
     require_image(target, "target")
+    if target.max() > 2 or target.min() < -1:
+        raise ValueError(
+            f"target reaches from {float(target.min()):.3g} to {float(target.max()):.3g}, but "
+            f"pictures are in [0, 1] here: divide by 255 first."
+        )
     size = (3, generator.resolution, generator.resolution)
     if target.ndim > 4 or tuple(target.shape[-3:]) != size:
         raise ValueError(

@@ -51,7 +51,7 @@ def test_a_card_comes_back_as_it_was_written(tmp_path):
     card = Card("cats", "stylegan2", 64, 3, "CC0", "good", measured={"distance": 3.5})
     card.write(tmp_path / "cats.json")
     assert Card.read(tmp_path / "cats.json") == card
-    assert "cats" in repr(Cards([card]))
+    assert "cats" in repr(Cards([card])) and "cats" in Cards([card])._repr_html_()
 
 
 def test_a_file_of_either_layout_is_loaded_by_its_path(tmp_path, rng):
@@ -72,6 +72,12 @@ def test_weights_of_no_known_family_are_refused(tmp_path):
     save_weights(tmp_path / "odd.safetensors", {"a": torch.ones(2)}, settings={})
     with pytest.raises(ValueError, match="of no generator known here"):
         load_generator(tmp_path / "odd.safetensors")
+
+
+def test_a_checkpoint_of_training_is_no_generator_yet(tmp_path):
+    torch.save({"average": {"a": torch.ones(2)}, "seen": 3}, tmp_path / "checkpoint.pt")
+    with pytest.raises(ValueError, match=r"course_lib\.training\.export"):
+        load_generator(tmp_path / "checkpoint.pt")
 
 
 def test_an_unknown_name_is_met_with_the_known_ones():

@@ -161,6 +161,10 @@ def test_what_is_fixed_stays_more_than_without(generator, start):
     assert changes[1] < 0.5 * changes[0]
 
 
+def drag(start, end, fixed=None) -> Drag:
+    return Drag(torch.tensor([start]), torch.tensor([end]), fixed=fixed)
+
+
 @pytest.mark.usefixtures("as_users_run_it")
 @pytest.mark.parametrize("call, sentence", [
     (lambda g, w, m: edit(g, w, []), "add a stroke"),
@@ -169,6 +173,12 @@ def test_what_is_fixed_stays_more_than_without(generator, start):
     (lambda g, w, m: edit(g, w, [ColorStroke(m, (1, 0, 0))], smoothness=-1), "at least 0"),
     (lambda g, w, m: edit(g, w, [ColorStroke(m, (1, 0, 0))], frames=1), "at least 2"),
     (lambda g, w, m: edit(g, w, [ColorStroke(~m & m, (1, 0, 0))]), "mask is empty"),
+    (lambda g, w, m: edit(g, w, [ColorStroke(m, (255, 0, 0))]), "at most 1"),
+    (lambda g, w, m: edit(g, w, [ColorStroke(m, (1, 0, 0), weight=-1)]), "at least 0"),
+    (lambda g, w, m: edit(g, w, [drag([torch.nan, 3.0], [4.0, 4.0])]), "NaN"),
+    (lambda g, w, m: edit(g, w, [drag([3.0, 3.0], [20.0, 4.0])]), "outside the picture"),
+    (lambda g, w, m: edit(g, w, [drag([3.0], [4.0])]), "equally many"),
+    (lambda g, w, m: edit(g, w, [drag([3.0, 3.0], [4.0, 4.0], m[:4])]), "do not lie on each other"),
 ])
 def test_a_wrong_call_says_what_to_do(call, sentence, generator, start, patch):
     with pytest.raises(ValueError, match=sentence):

@@ -166,7 +166,7 @@ def test_the_inverting_network_starts_and_the_mean_of_its_rows_serves_w(
     ({"optimizer": "sgd"}, "optimizer is 'sgd'"),
     ({"steps": -1}, "whole number"),
     ({"prior": -1}, "at least 0"),
-    ({"starts": 0}, "whole number"),
+    ({"starts": 0}, "whole number"), ({"patience": 0}, "whole number"),
 ])
 def test_a_wrong_call_says_what_to_do(options, sentence, generator, photos):
     with pytest.raises((ValueError, FileNotFoundError), match=sentence):
@@ -177,3 +177,8 @@ def test_a_wrong_call_says_what_to_do(options, sentence, generator, photos):
 def test_a_photo_of_another_size_is_refused(generator):
     with pytest.raises(ValueError, match="crop_square"):
         project(generator, torch.rand(3, 20, 20))
+
+
+def test_a_photo_of_0_to_255_is_refused(generator, photos):
+    with pytest.raises(ValueError, match="divide by 255"):
+        project(generator, photos * 255)

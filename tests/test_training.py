@@ -297,6 +297,13 @@ def test_exported_weights_load_and_their_card_tells_what_was_measured(tmp_path, 
     assert (tmp_path / "samples.png").exists() and (tmp_path / "nearest.png").exists()
 
 
+def test_a_card_never_names_data_that_are_not_known(tmp_path, data):
+    state = StyleGAN2Training(TINY, data, device=CPU).state()
+    with pytest.raises(ValueError, match="add its data and licence"):
+        export(state, "mine", "stylegan2", data, tmp_path, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_nearest_training_picture_is_found_mirrored_too(rng):
     data = torch.randint(256, (300, 3, 8, 8), generator=rng, dtype=torch.uint8)
     noisy = (data[[5, 290]].float() / 255 + 0.01).clamp(0, 1)

@@ -64,6 +64,11 @@ def load_generator(
             f"a file of weights."
         )
     weights = read_weights(path)
+    if any(key.startswith("average.") for key in weights.tensors):
+        raise ValueError(
+            f"{path} is the checkpoint of a training run, not a generator yet: write one with "
+            f"python -m course_lib.training.export."
+        )
     for family in FAMILIES:
         if family.recognizes(weights.tensors):
             generator = family.from_weights(weights, name)

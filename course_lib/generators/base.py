@@ -5,6 +5,7 @@ out. Families with a mapping network have further spaces of codes (w, w_plus) be
 """
 
 import copy
+import html
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -60,6 +61,9 @@ class Card:
 
 class Cards(list[Card]):
     """Cards that print as a table."""
+
+    def _repr_html_(self) -> str:
+        return f"<pre style='white-space: pre; overflow-x: auto'>{html.escape(repr(self))}</pre>"
 
     def __repr__(self) -> str:
         rows = [("name", "family", "resolution", "size", "licence", "quality")]

@@ -56,6 +56,11 @@ def export(
         data: the set it learnt from, at its resolution.
         recognized: how many of the sheet's 100 samples a person recognised.
     """
+    if name.split("-")[0] not in SOURCES:
+        raise ValueError(
+            f"what {name} learnt from is unknown, and its card must say so: add its data and "
+            f"licence to SOURCES in {Path(__file__).name}, under the first word of the name."
+        )
     history = trained(run)
     tensors = {f"G_ema.{key}": value for key, value in state["average"].items()}
     tensors |= {f"D.{key}": value for key, value in state["discriminator"].items()}
