@@ -43,9 +43,7 @@ def perceptual_loss(generator: Generator) -> Loss:
     Raises:
         ValueError: the generator has lost its discriminator.
     """
-    size = generator.resolution
-    probe = torch.zeros(1, 3, size, size, device=generator.device)
-    if generator.discriminator_features(probe) is None:
+    if not generator.has_discriminator:
         raise ValueError(
             f"{generator.name} came without its discriminator, whose features would be compared: "
             f"pass loss=pixel_loss, or lpips_loss() where its weights are at hand."

@@ -121,9 +121,7 @@ def project(
 
 def default_loss(generator: Generator) -> Loss:
     """Features of the discriminator plus pixels, or pixels alone where it is lost."""
-    size = generator.resolution
-    probe = torch.zeros(1, 3, size, size, device=generator.device)
-    if generator.discriminator_features(probe) is None:
+    if not generator.has_discriminator:
         return pixel_loss
     return weighted_sum({perceptual_loss(generator): 1, pixel_loss: 5})
 
@@ -221,12 +219,12 @@ def _descend_lbfgs(
         seen = {}
 
         def closure(seen=seen):
-            kept = {name: list(terms) for name, terms in energy.history.items()}
             optimizer.zero_grad()
             energies, seen["image"] = energy(latent, noise)
             energies.sum().backward()
             if "entered" in seen:  # trials of the line search are no steps
-                energy.history = kept
+                for terms in energy.history.values():
+                    terms.pop()
             seen["entered"] = True
             return energies.sum()
 

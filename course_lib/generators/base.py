@@ -4,7 +4,6 @@ G: z -> picture is the learnt image manifold: decode any likely code, and a natu
 out. Families with a mapping network have further spaces of codes (w, w_plus) before the picture.
 """
 
-import copy
 import html
 import json
 from abc import ABC, abstractmethod
@@ -116,6 +115,11 @@ class Generator(nn.Module, ABC):
     def features(self, latent: Latent, layer: str, *, space: str = "z") -> Tensor:
         """What a layer holds on the way to the pictures: (batch, channels, height, width)."""
 
+    @property
+    def has_discriminator(self) -> bool:
+        """Whether the discriminator came along, whose features losses compare."""
+        return bool(self._judge)
+
     def discriminator_features(self, images: Image) -> list[Tensor] | None:
         """What the discriminator makes of pictures in [0, 1], fine to coarse; None if it is lost.
 
@@ -130,7 +134,7 @@ class Generator(nn.Module, ABC):
                 f"learnt from (batch, {', '.join(map(str, size))}): resize them, for instance "
                 f"with images.crop_square."
             )
-        if not self._judge:
+        if not self.has_discriminator:
             return None
         return self._judge[0].to(images.device).features(images * 2 - 1)
 
@@ -238,10 +242,6 @@ class Generator(nn.Module, ABC):
             rng = torch.Generator().manual_seed(123)
             codes = self.sample_latent(10_000, space=space, rng=rng)
         return codes.mean(dim=0), codes.std(dim=0)
-
-    def _copy(self) -> "Generator":
-        """A second generator on the same weights."""
-        return copy.copy(self)
 
 
 def interpolate(

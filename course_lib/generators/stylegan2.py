@@ -3,6 +3,7 @@
 Source: Karras et al., "Analyzing and Improving the Image Quality of StyleGAN", CVPR 2020.
 """
 
+import copy
 import re
 from collections.abc import Mapping as Table
 from collections.abc import Sequence
@@ -149,7 +150,7 @@ class StyleGAN2(Generator):
         if not self.config.c_dim:
             return super().with_label(label)
         require_count(label, "label", least=0, most=self.config.c_dim - 1)
-        chosen = self._copy()
+        chosen = copy.copy(self)  # on the same weights
         chosen.label = label
         return chosen
 

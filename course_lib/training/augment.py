@@ -14,6 +14,14 @@ from torch import Tensor
 Batch = Float[Tensor, "batch 3 height width"]
 
 
+def augment(
+    images: Batch, translation: float | int, recoloring: float | int, rng: torch.Generator
+) -> Batch:
+    """Both of the below, laid out as convolutions like it best."""
+    images = recolor(translate(images, translation, rng), recoloring, rng)
+    return images.contiguous(memory_format=torch.channels_last)
+
+
 def translate(images: Batch, fraction: float | int, rng: torch.Generator) -> Batch:
     """Shift each picture by up to `fraction` of its size along both axes; the edge repeats."""
     size = images.shape[-1]

@@ -17,15 +17,17 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
+from course_lib.generators.base import part
 from course_lib.generators.dcgan import DCGAN, DCGANConfig, Discriminator
-from course_lib.training.augment import recolor, translate
+from course_lib.training.augment import augment
 from course_lib.training.data import Dataset, draw_batch, halved
 from course_lib.training.objective import (
-    average_gradients,
-    discriminator_loss,
+    ema_decay,
     follow,
     generator_loss,
-    gradient_penalty,
+    improve,
+    precision,
+    teach_discriminator,
 )
 from course_lib.weights import StoredWeights
 
@@ -104,8 +106,8 @@ class DCGANTraining:
         shown = self.recipe.batch * self.processes
         self.seen += shown
         self.steps += 1
-        horizon = max(1, min(1000 * self.recipe.ema_thousands, 0.05 * self.seen))
-        follow(self.average, self.generator, 0.5 ** (shown / horizon))
+        decay = ema_decay(shown, self.seen, self.recipe.ema_thousands)
+        follow(self.average, self.generator, decay)
         return losses
 
     @torch.no_grad()
@@ -114,35 +116,34 @@ class DCGANTraining:
         rng = torch.Generator().manual_seed(seed)
         settle_statistics(self.average, rng)
         z = truncation_psi * torch.randn(n, self.recipe.z_dim, generator=rng).to(self.device)
-        pictures = [self.average(part) for part in z.split(50)]
+        pictures = [self.average(some) for some in z.split(50)]
         return (torch.cat(pictures) + 1).div(2).clamp(0, 1)
 
     def state(self) -> dict:
         """All that training goes on from; tensors and numbers only."""
-        return {name: part.state_dict() for name, part in self._parts().items()} | {
+        return {name: one.state_dict() for name, one in self._parts().items()} | {
             "seen": self.seen, "steps": self.steps, "rng": self.rng.get_state(),
         }
 
     def load(self, state: dict) -> None:
         """Go on from a stored `state`."""
-        for name, part in self._parts().items():
-            part.load_state_dict(state[name])
+        for name, one in self._parts().items():
+            one.load_state_dict(state[name])
         self.seen, self.steps = state["seen"], state["steps"]
         self.rng.set_state(state["rng"].cpu())
 
     def start_from(self, weights: StoredWeights) -> None:
         """Go on from shipped weights, whose optimisers' state is lost."""
-        for name, part in (("G_ema", self.generator), ("G_ema", self.average),
-                           ("D", self.discriminator)):
-            own = {key.removeprefix(f"{name}."): value for key, value in weights.tensors.items()
-                   if key.startswith(f"{name}.")}
-            wanted = {key: value.shape for key, value in part.state_dict().items()}
+        for name, module in (("G_ema", self.generator), ("G_ema", self.average),
+                             ("D", self.discriminator)):
+            own = part(weights.tensors, f"{name}.")
+            wanted = {key: value.shape for key, value in module.state_dict().items()}
             if wanted != {key: value.shape for key, value in own.items()}:
                 raise ValueError(
                     f"the weights of {name} have other names or shapes than in this recipe, so "
                     f"training can't go on from them: take weights that this recipe made."
                 )
-            part.load_state_dict(own)
+            module.load_state_dict(own)
         self.seen = int(weights.settings["pictures"])
 
     def _parts(self) -> dict[str, nn.Module | torch.optim.Optimizer]:
@@ -153,19 +154,14 @@ class DCGANTraining:
     def _paint(self) -> Tensor:
         """A batch of generated pictures in [-1, 1]."""
         z = torch.randn(self.recipe.batch, self.recipe.z_dim, generator=self.rng)
-        with self._precision():
+        with precision(self.device):
             return self.generator(z.to(self.device)).float()
 
     def _judge(self, images: Tensor) -> Tensor:
         """Augment, then the discriminator."""
-        images = translate(images, self.recipe.translation, self.rng)
-        images = recolor(images, self.recipe.recoloring, self.rng)
-        with self._precision():
-            return self.discriminator(images.contiguous(memory_format=torch.channels_last)).float()
-
-    def _precision(self) -> torch.autocast:
-        """bfloat16 where it is fast: on CUDA."""
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda")
+        images = augment(images, self.recipe.translation, self.recipe.recoloring, self.rng)
+        with precision(self.device):
+            return self.discriminator(images).float()
 
     def _discriminator_step(self) -> dict[str, Tensor]:
         recipe = self.recipe
@@ -173,20 +169,9 @@ class DCGANTraining:
                           rng=self.rng, device=self.device)
         with torch.no_grad():
             fake = self._paint()
-        real_logits, fake_logits = self._judge(real), self._judge(fake)
-        loss = discriminator_loss(real_logits, fake_logits)
-        found = {"discriminator": loss.detach(), "real": real_logits.detach().mean(),
-                 "fake": fake_logits.detach().mean()}
-        self.d_optimizer.zero_grad()
-        loss.backward()
-        if recipe.r1 and self.steps % recipe.r1_every == 0:
-            real.requires_grad_()
-            penalty = gradient_penalty(self._judge(real), real)
-            (recipe.r1 * recipe.r1_every * penalty).backward()
-            found["r1"] = penalty.detach()
-        average_gradients(self.discriminator.parameters())
-        self.d_optimizer.step()
-        return found
+        penalized = recipe.r1 and self.steps % recipe.r1_every == 0
+        r1 = recipe.r1 * recipe.r1_every if penalized else None
+        return teach_discriminator(self._judge, real, fake, self.d_optimizer, r1)
 
     def _generator_step(self) -> dict[str, Tensor]:
         self.discriminator.requires_grad_(False)
@@ -194,8 +179,7 @@ class DCGANTraining:
         self.g_optimizer.zero_grad()
         loss.backward()
         self.discriminator.requires_grad_(True)
-        average_gradients(self.generator.parameters())
-        self.g_optimizer.step()
+        improve(self.g_optimizer)
         return {"generator": loss.detach()}
 
 

@@ -15,7 +15,7 @@ from course_lib.encoders import Encoder, EncoderConfig
 from course_lib.generators.base import Generator
 from course_lib.losses import perceptual_loss, pixel_loss
 from course_lib.training.data import Dataset, draw_batch
-from course_lib.training.objective import follow
+from course_lib.training.objective import ema_decay, follow
 
 
 @dataclass(frozen=True)
@@ -108,8 +108,8 @@ class EncoderTraining:
         self.optimizer.param_groups[0]["lr"] = recipe.learning_rate * self._ramp()
         self.optimizer.step()
         self.seen += recipe.batch
-        horizon = max(1, min(1000 * recipe.ema_thousands, 0.05 * self.seen))
-        follow(self.average, self.encoder, 0.5 ** (recipe.batch / horizon))
+        decay = ema_decay(recipe.batch, self.seen, recipe.ema_thousands)
+        follow(self.average, self.encoder, decay)
         return {name: value.detach() for name, value in losses.items()}
 
     @torch.no_grad()

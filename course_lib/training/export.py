@@ -7,7 +7,6 @@ that you recognise at a glance, and run it again with --recognized 93.
 """
 
 import argparse
-import copy
 import itertools
 import json
 import time
@@ -56,12 +55,7 @@ def export(
         data: the set it learnt from, at its resolution.
         recognized: how many of the sheet's 100 samples a person recognised.
     """
-    if name.split("-")[0] not in SOURCES:
-        raise ValueError(
-            f"what {name} learnt from is unknown, and its card must say so: add its data and "
-            f"licence to SOURCES in {Path(__file__).name}, under the first word of the name."
-        )
-    history = trained(run)
+    (source, license), history = source_of(name), trained(run)
     tensors = {f"G_ema.{key}": value for key, value in state["average"].items()}
     tensors |= {f"D.{key}": value for key, value in state["discriminator"].items()}
     path = folder / f"{name}.safetensors"
@@ -71,7 +65,6 @@ def export(
     generator = load_generator(path, device="cpu")
     measured = measure(generator, data)
     sheet(generator, data, run)
-    source, license = SOURCES[name.split("-")[0]]
     measured |= {"pictures seen": state["seen"], "recognized of 100": recognized}
     if previous is not None and previous.measured["pictures seen"] < state["seen"]:
         measured["previous distance"] = previous.measured["distance"]
@@ -85,15 +78,30 @@ def export(
 
 def export_encoder(state: dict, name: str, folder: Path, run: Path) -> Card:
     """Write `name`-encoder.safetensors and its card into `folder`."""
+    (source, license), history = source_of(name), trained(run)
     path = folder / f"{name}-encoder.safetensors"
     save_weights(path, state["average"], settings={"config": state["config"]})
     losses = {key: round(value, 4) for key, value in state["held out"].items()}
-    source, license = SOURCES[name.split("-")[0]]
     quality = f"held-out pixels {losses['pixels']}, perceptual {losses['perceptual']}"
     card = Card(f"{name}-encoder", "encoder", state["config"]["resolution"], path.stat().st_size,
-                license, quality, source, trained(run), {"held-out losses": losses})
+                license, quality, source, history, {"held-out losses": losses})
     card.write(path.with_suffix(".json"))
     return card
+
+
+def source_of(name: str) -> tuple[str, str]:
+    """What a model learnt from, and the licence of its weights.
+
+    Raises:
+        ValueError: nobody wrote it down.
+    """
+    kind = name.split("-")[0]
+    if kind not in SOURCES:
+        raise ValueError(
+            f"what {name} learnt from is unknown, and its card must say so: add its data and "
+            f"licence to SOURCES in {Path(__file__).name}, under the first word of the name."
+        )
+    return SOURCES[kind]
 
 
 def trained(run: Path) -> str:
@@ -155,7 +163,7 @@ def sheet(generator: Generator, data: Dataset, run: Path, *, truncation_psi: flo
 def nearest(images: Tensor, data: Dataset) -> Tensor:
     """The training picture (or its mirror image) nearest to each picture, by squared error."""
     best = torch.full((len(images),), torch.inf)
-    found = copy.deepcopy(images)
+    found = images.clone()
     for part in data.split(256):
         for candidates in (part.float() / 255, part.flip(-1).float() / 255):
             distances = torch.cdist(images.flatten(1), candidates.flatten(1))

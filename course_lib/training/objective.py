@@ -1,6 +1,6 @@
 """The game: the discriminator tells real from generated, the generator fools it."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import torch
 import torch.nn.functional as F
@@ -53,6 +53,51 @@ def follow(average: nn.Module, model: nn.Module, decay: float) -> None:
         slow.lerp_(fast, 1 - decay)
     for slow, fast in zip(average.buffers(), model.buffers(), strict=True):
         slow.copy_(fast)
+
+
+def ema_decay(shown: int, seen: int, thousands: float | int) -> float:
+    """Of averaged weights after a step of `shown` pictures: half gone after so many thousand.
+
+    In the beginning after a twentieth of the pictures `seen`, or the samples look like fog.
+    """
+    horizon = max(1, min(1000 * thousands, 0.05 * seen))
+    return 0.5 ** (shown / horizon)
+
+
+def precision(device: torch.device) -> torch.autocast:
+    """bfloat16 where it is fast: on CUDA."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda")
+
+
+def teach_discriminator(
+    judge: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor,
+    optimizer: torch.optim.Optimizer, r1: float | int | None,
+) -> dict[str, Tensor]:
+    """One step of the discriminator on a batch of each kind; its losses.
+
+    Args:
+        judge: pictures -> logits, augmentation included.
+        r1: weight of the gradient penalty, None at steps that go without.
+    """
+    real_logits, fake_logits = judge(real), judge(fake)
+    loss = discriminator_loss(real_logits, fake_logits)
+    found = {"discriminator": loss.detach(), "real": real_logits.detach().mean(),
+             "fake": fake_logits.detach().mean()}
+    optimizer.zero_grad()
+    loss.backward()
+    if r1 is not None:
+        real.requires_grad_()
+        penalty = gradient_penalty(judge(real), real)
+        (r1 * penalty).backward()
+        found["r1"] = penalty.detach()
+    improve(optimizer)
+    return found
+
+
+def improve(optimizer: torch.optim.Optimizer) -> None:
+    """A step along the gradients, averaged over all processes."""
+    average_gradients(p for group in optimizer.param_groups for p in group["params"])
+    optimizer.step()
 
 
 def average_gradients(parameters: Iterable[nn.Parameter]) -> None:

@@ -20,15 +20,16 @@ from course_lib.generators.stylegan2_networks import (
     smooth,
     upsample,
 )
-from course_lib.training.augment import recolor, translate
+from course_lib.training.augment import augment
 from course_lib.training.data import Dataset, draw_batch, halved
 from course_lib.training.objective import (
     PathLength,
-    average_gradients,
-    discriminator_loss,
+    ema_decay,
     follow,
     generator_loss,
-    gradient_penalty,
+    improve,
+    precision,
+    teach_discriminator,
 )
 from course_lib.weights import StoredWeights
 
@@ -124,11 +125,11 @@ class StyleGAN2Training:
         length = 1000 * min(self.recipe.fade_thousands, self.stage.thousands)
         self.fade = min(1.0, (self.seen - begin) / length) if self.outgoing and length else 1.0
         losses = self._discriminator_step() | self._generator_step()
-        self.seen += self.stage.batch * self.processes
+        shown = self.stage.batch * self.processes
+        self.seen += shown
         self.steps += 1
-        horizon = 1000 * self.recipe.ema_thousands
-        horizon = max(1, min(horizon, 0.05 * self.seen))
-        follow(self.average, self.generator, 0.5 ** (self.stage.batch * self.processes / horizon))
+        decay = ema_decay(shown, self.seen, self.recipe.ema_thousands)
+        follow(self.average, self.generator, decay)
         return losses
 
     @torch.no_grad()
@@ -235,16 +236,14 @@ class StyleGAN2Training:
         return torch.where(later[..., None], second[:, None], first[:, None])
 
     def _paint(self, w_plus: Tensor) -> Tensor:
-        with self._precision():
+        with precision(self.device):
             return self.generator.synthesis(w_plus, noise=self.recipe.noise, fade=self.fade)
 
     def _judge(self, images: Tensor) -> Tensor:
         """Augment, then the discriminator; its new resolution counts by `fade`."""
-        images = translate(images, self.recipe.translation, self.rng)
-        images = recolor(images, self.recipe.recoloring, self.rng)
-        images = images.contiguous(memory_format=torch.channels_last)
+        images = augment(images, self.recipe.translation, self.recipe.recoloring, self.rng)
         judge = self.discriminator
-        with self._precision():
+        with precision(self.device):
             x = judge.blocks[0](judge.blocks[0].fromrgb(images))
             if self.fade < 1:
                 smaller = smooth(images, judge.blocks[0].resample_filter, padding=1, stride=2)
@@ -252,10 +251,6 @@ class StyleGAN2Training:
             for block in judge.blocks[1:]:
                 x = block(x)
         return judge.b4(x.float())
-
-    def _precision(self) -> torch.autocast:
-        """bfloat16 where it is fast: on CUDA."""
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda")
 
     def _discriminator_step(self) -> dict[str, Tensor]:
         recipe = self.recipe
@@ -266,19 +261,8 @@ class StyleGAN2Training:
             real = coarse.lerp(real, self.fade)
         with torch.no_grad():
             fake = self._paint(self._codes())
-        real_logits, fake_logits = self._judge(real), self._judge(fake)
-        loss = discriminator_loss(real_logits, fake_logits)
-        found = {"discriminator": loss.detach(), "real": real_logits.detach().mean(),
-                 "fake": fake_logits.detach().mean()}
-        self.d_optimizer.zero_grad()
-        loss.backward()
-        if self.steps % recipe.r1_every == 0:
-            real.requires_grad_()
-            penalty = gradient_penalty(self._judge(real), real)
-            (recipe.r1 * recipe.r1_every * penalty).backward()
-            found["r1"] = penalty.detach()
-        self._improve(self.d_optimizer)
-        return found
+        r1 = recipe.r1 * recipe.r1_every if self.steps % recipe.r1_every == 0 else None
+        return teach_discriminator(self._judge, real, fake, self.d_optimizer, r1)
 
     def _generator_step(self) -> dict[str, Tensor]:
         recipe, w_plus = self.recipe, self._codes()
@@ -293,12 +277,8 @@ class StyleGAN2Training:
         self.g_optimizer.zero_grad()
         loss.backward()
         self.discriminator.requires_grad_(True)
-        self._improve(self.g_optimizer)
+        improve(self.g_optimizer)
         return {name: value.detach() for name, value in found.items()}
-
-    def _improve(self, optimizer: torch.optim.Optimizer) -> None:
-        average_gradients(p for group in optimizer.param_groups for p in group["params"])
-        optimizer.step()
 
 
 def _adam(modules: list[nn.Module], rate: float, every: int) -> torch.optim.Adam:
