@@ -29,6 +29,7 @@ class EncoderConfig:
         resolution: of the pictures it reads.
         space: of its codes, "w_plus" or "z"; rows: how many codes, 1 for z; dim: their length.
         widths: channels at resolution, resolution / 2, ... 4².
+        neck: channels of each level of the pyramid, as the rows read it at 4².
     """
 
     resolution: int
@@ -36,6 +37,7 @@ class EncoderConfig:
     rows: int
     dim: int
     widths: tuple[int, ...]
+    neck: int = 32
 
 
 class Encoder(nn.Module):
@@ -51,10 +53,10 @@ class Encoder(nn.Module):
         )
         last = min(2, len(widths) - 2)
         self.levels = [min(last, row * 3 // config.rows) for row in range(config.rows)]
-        depth = {level: widths[-1 - level] for level in set(self.levels)}
-        self.heads = nn.ModuleList(
-            nn.Linear(depth[level] * 16, config.dim) for level in self.levels
+        self.necks = nn.ModuleList(
+            nn.Conv2d(widths[-1 - level], config.neck, 1) for level in sorted(set(self.levels))
         )
+        self.heads = nn.ModuleList(nn.Linear(config.neck * 16, config.dim) for _ in self.levels)
         self.register_buffer("mean", torch.zeros(config.dim))
 
     def forward(self, images: Image) -> Latent:
@@ -71,8 +73,10 @@ class Encoder(nn.Module):
         pyramid = []
         for block in self.blocks:
             x = block(x)
-            pyramid.append(F.adaptive_avg_pool2d(x, 4).flatten(1))
-        codes = [head(pyramid[-1 - level])
+            pyramid.append(x)
+        levels = [F.leaky_relu(neck(F.adaptive_avg_pool2d(x, 4)), 0.2).flatten(1)
+                  for neck, x in zip(self.necks, reversed(pyramid), strict=False)]
+        codes = [head(levels[level])
                  for head, level in zip(self.heads, self.levels, strict=True)]
         offsets = torch.stack(codes, dim=1)
         return self.mean + (offsets if self.space == "w_plus" else offsets[:, 0])

@@ -25,15 +25,15 @@ class EncoderRecipe:
     Attributes:
         thousands: of real photos to show; as many samples are shown beside them.
         held_out: photos at the end of the (shuffled) set that training never sees.
-        pixels, code: weights of squared pixel error and of the samples' code error; the
+        pixels, code: weights of squared pixel error and of the samples' code error; the photos'
             perceptual loss has weight 1.
     """
 
-    thousands: float | int = 150
+    thousands: float | int = 30
     batch: int = 16
     widths: tuple[int, ...] = (24, 48, 96, 128, 192)
     learning_rate: float | int = 1e-3
-    pixels: float | int = 5
+    pixels: float | int = 20
     code: float | int = 0.5
     flip: bool = False
     held_out: int = 200
@@ -98,7 +98,7 @@ class EncoderTraining:
         found = self.encoder(images)
         rebuilt = self.generator.decode(found, space=space)
         losses = {
-            "perceptual": self.perceptual(rebuilt, images).mean(),
+            "perceptual": self.perceptual(rebuilt[: recipe.batch], real).mean(),
             "pixels": pixel_loss(rebuilt, images).mean(),
             "code": ((found[recipe.batch :] - code) / self.std).square().mean(),
         }
