@@ -1,4 +1,6 @@
-"""Numbers for how well a generator, a projection or an edit did."""
+"""Numbers for how well a generator, a projection or an edit did; feature distances: `losses`."""
+
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -6,12 +8,92 @@ from jaxtyping import Float
 from torch import Tensor
 
 from course_lib.blending import Canvas, guidance_energy
-from course_lib.checks import require_count, require_image
+from course_lib.checks import require_count, require_image, require_same_shape
+from course_lib.generators.base import Generator
 from course_lib.gradients import gradient
-from course_lib.shapes import Image, Mask, Points
+from course_lib.losses import pixel_loss
+from course_lib.shapes import Image, Latent, Mask, Points
 from course_lib.warping import deform_points
 
 PATCH = 7  # pixels, as in the paper
+
+
+def psnr(image: Image, target: Image) -> Float[Tensor, " batch"]:
+    """Peak signal-to-noise ratio in dB, −10 log₁₀ of the mean squared error: more is closer.
+
+    Args:
+        image, target: batches (batch, channels, height, width) in [0, 1], the peak being 1.
+    """
+    return -10 * pixel_loss(image, target).log10()
+
+
+def ssim(image: Image, target: Image) -> Float[Tensor, " batch"]:
+    """Structural similarity, 1 for equal pictures; by scikit-image, with the paper's window.
+
+    Source: Wang et al., "Image Quality Assessment: From Error Visibility to Structural
+    Similarity", TIP 2004: Gaussian weights with σ = 1.5 in 11x11 windows.
+
+    Args:
+        image, target: batches (batch, channels, height, width) in [0, 1], at least 11² pixels.
+    """
+    from skimage.metrics import structural_similarity
+
+    require_same_shape(image, target, ("image", "target"))
+    pairs = zip(image.detach().cpu().numpy(), target.detach().cpu().numpy(), strict=True)
+    found = [
+        structural_similarity(a, b, channel_axis=0, data_range=1.0, gaussian_weights=True,
+                              sigma=1.5, use_sample_covariance=False)
+        for a, b in pairs
+    ]
+    return torch.tensor(found, dtype=image.dtype, device=image.device)
+
+
+def nearest_sample(
+    generator: Generator, images: Image, samples: Float[Tensor, "n channels height width"]
+) -> Float[Tensor, " batch"]:
+    """How far each picture is from the nearest of the generator's samples, by its own features.
+
+    Small on the manifold, large off it: compare with what fresh samples score.
+
+    Args:
+        images: (batch, 3, r, r) in [0, 1].
+        samples: (n, 3, r, r), many random pictures of the generator.
+    Returns:
+        Mean squared differences of the discriminator's coarsest features, or of pixels where it
+        is lost.
+    """
+    def describe(pictures: Tensor) -> Tensor:
+        found = [
+            (generator.discriminator_features(part) or [part])[-1].flatten(1)
+            for part in pictures.split(100)
+        ]
+        return torch.cat(found)
+
+    a, b = describe(images), describe(samples)
+    return torch.cdist(a, b).square().min(dim=1).values / a.shape[1]
+
+
+def edit_consistency(
+    generator: Generator, invert: Callable[[Image], Latent], images: Image,
+    change: Float[Tensor, "..."], *, space: str,
+) -> Float[Tensor, " batch"]:
+    """Whether an edit survives projection: invert, edit, draw, invert again, undo the edit.
+
+    The root mean square of what the two codes differ by, in deviations of the space; 0 if the
+    inversion is the generator's inverse wherever the edit leads. Reconstruction is not editing:
+    codes far off the manifold reconstruct well and score badly here.
+
+    Source: Tov et al., "Designing an Encoder for StyleGAN Image Manipulation", SIGGRAPH 2021
+    (latent editing consistency).
+
+    Args:
+        invert: pictures (batch, 3, r, r) -> codes of `space`.
+        change: what the edit adds to a code.
+    """
+    first = invert(images)
+    again = invert(generator.decode(first + change, space=space).clamp(0, 1)) - change
+    off = (again - first) / generator.latent_std(space)
+    return off.square().flatten(1).mean(dim=1).sqrt()
 
 
 def sliced_wasserstein(

@@ -123,6 +123,13 @@ def test_the_prior_is_standard_normal(generator, rng):
     torch.testing.assert_close(half, full / 2)
 
 
+def test_scores_are_the_discriminators_logits(generator, rng):
+    images = torch.rand(5, 3, 32, 32, generator=rng)
+    score = generator.discriminator_score(images)
+    torch.testing.assert_close(score, generator._judge[0](images * 2 - 1)[:, 0])
+    assert score.shape == (5,) and score.std() > 0
+
+
 def test_the_discriminator_shows_features_of_each_picture_alone(generator, rng):
     images = torch.rand(4, 3, 32, 32, generator=rng)
     features = generator.discriminator_features(images)
@@ -142,6 +149,7 @@ def test_a_saved_generator_is_loaded_by_its_file(tmp_path, rng):
     own = {k: v for k, v in weights.tensors.items() if k.startswith("G_ema")}
     alone = DCGAN.from_weights(StoredWeights(own, {}), "alone")
     assert alone.discriminator_features(torch.rand(1, 3, 32, 32, generator=rng)) is None
+    assert alone.discriminator_score(torch.rand(1, 3, 32, 32, generator=rng)) is None
 
 
 @pytest.mark.parametrize("call, sentence", [

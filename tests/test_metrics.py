@@ -4,7 +4,18 @@ import pytest
 import torch
 
 from course_lib.blending import seamless_clone
-from course_lib.metrics import clone_energies, paste, sliced_wasserstein, warp_energies
+from course_lib.generators import load_generator
+from course_lib.metrics import (
+    clone_energies,
+    edit_consistency,
+    nearest_sample,
+    paste,
+    psnr,
+    sliced_wasserstein,
+    ssim,
+    warp_energies,
+)
+from tests.test_projection import tame
 
 
 def blobs(n: int, rng: torch.Generator, width: float = 6) -> torch.Tensor:
@@ -121,3 +132,46 @@ def test_a_mirrored_picture_is_folded_everywhere():
 
 def test_no_handle_costs_nothing():
     assert set(warp_energies(torch.zeros(0, 2), torch.zeros(0, 2), (9, 9)).values()) == {0.0}
+
+
+def test_psnr_counts_decibels_below_the_peak():
+    image = torch.full((2, 3, 16, 16), 0.5)
+    target = image + torch.tensor([0.1, 0.01])[:, None, None, None]
+    torch.testing.assert_close(psnr(image, target), torch.tensor([20.0, 40.0]), atol=1e-3, rtol=0)
+
+
+def test_ssim_is_one_for_equals_and_falls_with_lost_structure(rng):
+    image = blobs(2, rng)
+    brighter, noisy = image + 0.05, image + 0.1 * torch.randn(image.shape, generator=rng)
+    torch.testing.assert_close(ssim(image, image), torch.ones(2))
+    assert (ssim(image, brighter) > ssim(image, noisy)).all()
+
+
+def test_ssim_is_the_papers_formula_on_constant_pictures():
+    # Without variance only the luminance term is left: (2ab + C1) / (a² + b² + C1).
+    a, b, c1 = 0.3, 0.6, 0.01**2
+    found = ssim(torch.full((1, 1, 16, 16), a), torch.full((1, 1, 16, 16), b))
+    expected = (2 * a * b + c1) / (a * a + b * b + c1)
+    assert float(found) == pytest.approx(expected, rel=1e-4)
+
+
+def test_samples_lie_nearer_to_samples_than_what_the_generator_never_draws(rng):
+    generator = load_generator("shoes")
+    codes = generator.sample_latent(110, rng=rng)
+    samples, fresh = generator.decode(codes).clamp(0, 1).split([100, 10])
+    there = nearest_sample(generator, torch.cat([samples[:10], fresh, fresh.flip(2)]), samples)
+    known, new, upside_down = there.split(10)
+    assert known.max() < 1e-4 * new.mean()
+    assert upside_down.mean() > 1.2 * new.mean()
+
+
+def test_an_exact_inverse_is_consistent_and_a_forgetful_one_is_not(rng):
+    generator = tame(rng)
+    codes = generator.sample_latent(4, space="w", rng=rng)
+    images, change = generator.decode(codes, space="w"), torch.full((8,), 0.3)
+    answers = iter([codes, codes + change])
+    exact = edit_consistency(generator, lambda _: next(answers), images, change, space="w")
+    torch.testing.assert_close(exact, torch.zeros(4))
+    forgetful = edit_consistency(generator, lambda _: codes, images, change, space="w")
+    expected = (change / generator.latent_std("w")).square().mean().sqrt().expand(4)
+    torch.testing.assert_close(forgetful, expected)

@@ -126,17 +126,24 @@ class Generator(nn.Module, ABC):
         Raises:
             ValueError: the pictures are not a batch of this generator's size.
         """
-        require_image(images, "images")
-        size = (3, self.resolution, self.resolution)
-        if images.ndim != 4 or tuple(images.shape[1:]) != size:
-            raise ValueError(
-                f"images have shape {tuple(images.shape)}, but the discriminator of {self.name} "
-                f"learnt from (batch, {', '.join(map(str, size))}): resize them, for instance "
-                f"with images.crop_square."
-            )
+        self._require_pictures(images)
         if not self.has_discriminator:
             return None
         return self._judge[0].to(images.device).features(images * 2 - 1)
+
+    def discriminator_score(self, images: Image) -> Float[Tensor, " batch"] | None:
+        """How real the discriminator takes pictures in [0, 1] for, as logits; None if it is lost.
+
+        To be compared with the scores of other pictures. StyleGAN2's discriminator also looks at
+        how much a group of four differs, so that a picture's company in the batch counts a little.
+
+        Raises:
+            ValueError: the pictures are not a batch of this generator's size.
+        """
+        self._require_pictures(images)
+        if not self.has_discriminator:
+            return None
+        return self._judge[0].to(images.device)(images * 2 - 1)[:, 0]
 
     def reading_weights(
         self, layers: Sequence[str] | None = None
@@ -226,6 +233,16 @@ class Generator(nn.Module, ABC):
             raise ValueError(
                 f"latent is on {latent.device} and {self.name} on {self.device}, so no device can "
                 f"compute with both: move one with .to(device)."
+            )
+
+    def _require_pictures(self, images: Tensor) -> None:
+        require_image(images, "images")
+        size = (3, self.resolution, self.resolution)
+        if images.ndim != 4 or tuple(images.shape[1:]) != size:
+            raise ValueError(
+                f"images have shape {tuple(images.shape)}, but the discriminator of {self.name} "
+                f"learnt from (batch, {', '.join(map(str, size))}): resize them, for instance "
+                f"with images.crop_square."
             )
 
     def latent_shape(self, space: str) -> tuple[int, ...]:
