@@ -22,8 +22,8 @@ def list_generators() -> Cards:
 
     First those that ship with the course, then those that are downloaded when asked for.
     """
-    cards = [Card.read(path) for path in sorted(ASSETS.glob("*.json"))]
-    shipped = [card for card in cards if card.family != "encoder"]
+    cards = [Card.read(path.with_suffix(".json")) for path in sorted(ASSETS.glob("*.safetensors"))]
+    shipped = [card for card in cards if card.family not in ("encoder", "classifier")]
     remote = [
         Card(one.name, one.family, one.resolution, one.bytes, one.license,
              f"downloaded when loaded, from {one.source}")

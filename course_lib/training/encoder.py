@@ -48,6 +48,12 @@ RECIPES = {
 }
 
 
+def held_out(data: Dataset, photos: int = 200) -> tuple[Dataset, Dataset]:
+    """The set without some photos, always the same; and those, which training never sees."""
+    order = torch.randperm(len(data), generator=torch.Generator().manual_seed(0))
+    return data[order[:-photos]], data[order[-photos:]]
+
+
 def shortened(recipe: EncoderRecipe, share: float | int) -> EncoderRecipe:
     """The same recipe with fewer photos, for a trial."""
     return replace(recipe, thousands=recipe.thousands * share)
@@ -65,8 +71,7 @@ class EncoderTraining:
         self.recipe, self.generator, self.device = recipe, generator, generator.device
         torch.manual_seed(recipe.seed)
         self.rng = torch.Generator().manual_seed(recipe.seed)
-        order = torch.randperm(len(data), generator=torch.Generator().manual_seed(0))
-        self.held, self.data = data[order[-recipe.held_out :]], data[order[: -recipe.held_out]]
+        self.data, self.held = held_out(data, recipe.held_out)
         space = "w_plus" if "w_plus" in generator.spaces else "z"
         shape = generator.latent_shape(space)
         rows = shape[0] if len(shape) == 2 else 1

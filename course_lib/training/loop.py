@@ -18,6 +18,7 @@ class Training(Protocol):
 
     seen: int
     done: bool
+    device: torch.device
 
     def step(self) -> dict[str, Tensor]:
         """Train on one batch; the losses."""
@@ -69,13 +70,19 @@ def _report(
     if not writer:
         return
     means = {name: round(float(torch.stack(v).mean()), 4) for name, v in total.items()}
-    line = {"pictures": training.seen, "seconds": round(seconds), **means}
+    line = {"pictures": training.seen, "seconds": round(seconds), **means,
+            "device": device_name(training.device)}
     with open(folder / "log.jsonl", "a", encoding="utf-8") as log:
         log.write(json.dumps(line) + "\n")
     save_sheet(training.samples(100), folder / f"sheet-{training.seen // 1000:05d}k.jpg")
     whole = folder / "checkpoint.part"
     torch.save(training.state(), whole)
     os.replace(whole, folder / "checkpoint.pt")  # never half a checkpoint
+
+
+def device_name(device: torch.device) -> str:
+    """As a card says it: "cpu", or the name of the GPU."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
 def save_sheet(images: Tensor, path: Path, *, columns: int = 10, size: int = 64) -> None:
