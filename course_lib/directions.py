@@ -4,14 +4,12 @@ GANSpace finds directions by principal components, SeFa from the weights alone, 
 directions from labels.
 """
 
-import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from course_lib.checks import require_count, require_number, require_option
@@ -203,7 +201,7 @@ def sefa(
 
 def annotated(
     latents: Float[Tensor, "codes dim"],
-    labels: Bool[Tensor, " codes"],
+    labels: Bool[Tensor, " codes"] | Int[Tensor, " codes"],
     *,
     space: str = "w",
     condition_on: Sequence[Direction] = (),
@@ -218,30 +216,83 @@ def annotated(
     section 3; their SVM is a logistic regression here.
 
     Args:
-        labels: True where the picture of the code has the attribute.
+        labels: True (or 1) where the picture of the code has the attribute, False (or 0) else.
         penalty: weight of the squared weights, against overfitting few labels.
     Raises:
-        ValueError: fewer than two codes of either label.
+        ValueError: labels are no answers of yes and no to these codes, or fewer than two of
+            either; nothing is left of the direction once what should stay is taken out.
     """
-    if min(int(labels.sum()), int((~labels).sum())) < 2:
-        raise ValueError(
-            f"{int(labels.sum())} of {len(labels)} codes carry the label, so there is no boundary "
-            f"to find: label at least two of each kind."
-        )
+    labels = _answers(latents, labels)
     require_number(penalty, "penalty", least=0)
     mean, std = latents.mean(dim=0), latents.std(dim=0).clamp(min=1e-8)
     x, y = (latents - mean) / std, labels.to(latents)
     tested = torch.arange(len(x), device=x.device) % 5 == 4
     trained = _logistic(x[~tested], y[~tested], penalty)
     found = (x[tested] @ trained[:-1] + trained[-1] > 0) == labels[tested]
-    normal = _logistic(x, y, penalty)[:-1] / std
+    normal = F.normalize(_logistic(x, y, penalty)[:-1] / std, dim=0)
     if len(condition_on):
         basis = torch.linalg.qr(torch.stack(list(condition_on), dim=1)).Q
         normal = normal - basis @ (basis.T @ normal)
-    normal = F.normalize(normal, dim=0)
+        if normal.norm() < 1e-4:
+            raise ValueError(
+                "the direction lies among those of condition_on, so nothing is left of it once "
+                "they are taken out: leave out the one that means the same."
+            )
+        normal = F.normalize(normal, dim=0)
     spread = ((latents - mean) @ normal).std()
     return Directions(normal[None], spread[None], mean, space,
                       accuracy=float(found.float().mean()))
+
+
+def annotated_by_score(
+    latents: Float[Tensor, "codes dim"],
+    scores: Float[Tensor, " codes"],
+    *,
+    share: float | int = 0.1,
+    space: str = "w",
+    condition_on: Sequence[Direction] = (),
+    penalty: float | int = 1e-2,
+) -> Directions:
+    """As `annotated`, from a pretrained classifier's scores: its surest yes and its surest no.
+
+    The codes between, of which it is not sure, teach nothing.
+
+    Source: Shen et al., InterFaceGAN, section 4.1, where the share is 0.02 of 500,000.
+
+    Args:
+        scores: of the codes' pictures, the larger the more they have the attribute.
+        share: of the codes that become yes, and as many no.
+    """
+    require_number(share, "share", above=0, most=0.5)
+    count = max(2, round(share * len(scores)))
+    order = scores.argsort()
+    chosen = torch.cat([order[:count], order[-count:]]).sort().values
+    labels = scores[chosen] >= scores[order[-count]]
+    found = annotated(latents[chosen], labels, space=space, condition_on=condition_on,
+                      penalty=penalty)
+    mean = latents.mean(dim=0)
+    return replace(found, mean=mean, stdev=((latents - mean) @ found.components.T).std(dim=0))
+
+
+def _answers(latents: Tensor, labels: Tensor) -> Tensor:
+    """The labels as booleans, one a code."""
+    if latents.ndim != 2 or labels.shape != latents.shape[:1]:
+        raise ValueError(
+            f"latents have shape {tuple(latents.shape)} and labels {tuple(labels.shape)}, but one "
+            f"label is needed for each code (codes, dim): sample in z or w, and label each."
+        )
+    if labels.dtype != torch.bool and not bool(((labels == 0) | (labels == 1)).all()):
+        raise ValueError(
+            f"labels hold {labels.unique()[:5].tolist()}, but a boundary divides yes from no: "
+            f"pass True and False (or 1 and 0), for instance scores > 0."
+        )
+    labels = labels.bool()
+    if min(int(labels.sum()), int((~labels).sum())) < 2:
+        raise ValueError(
+            f"{int(labels.sum())} of {len(labels)} codes carry the label, so there is no boundary "
+            f"to find: label at least two of each kind."
+        )
+    return labels
 
 
 def _logistic(x: Tensor, y: Tensor, penalty: float | int) -> Tensor:
@@ -307,56 +358,3 @@ def _on_rows(step: Tensor, latent: Tensor, layers: Sequence[int] | None) -> Tens
     chosen = torch.zeros(latent.shape[1], 1, dtype=latent.dtype, device=latent.device)
     chosen[list(layers)] = 1
     return step * chosen
-
-
-@torch.no_grad()
-def contact_sheet(
-    generator: Generator, latent: Latent, direction: Direction, strengths: Sequence[float | int],
-    *, space: str, layers: Sequence[int] | None = None,
-) -> Float[Tensor, "codes strengths 3 r r"]:
-    """Each code (a row) moved by each strength (a column), to look at and name what changes."""
-    columns = [
-        generator.decode(move(latent, direction, strength, layers=layers), space=space)
-        for strength in strengths
-    ]
-    return torch.stack(columns, dim=1)
-
-
-@dataclass(frozen=True)
-class NamedDirection:
-    """A direction that someone has looked at and named.
-
-    Attributes:
-        name: "heel height", say; generator: whose codes it moves.
-        layers: rows of w_plus it acts on, None for all; reach: a strength that is still natural.
-    """
-
-    name: str
-    generator: str
-    space: str
-    direction: tuple[float, ...]
-    layers: tuple[int, ...] | None = None
-    reach: float | int = 1.0
-
-
-def save_direction(found: NamedDirection, path: Path) -> None:
-    """Add it to a JSON store, in place of one of the same name and generator."""
-    others = [one for one in load_directions(path)
-              if (one.name, one.generator) != (found.name, found.generator)]
-    records = [asdict(one) for one in [*others, found]]
-    path.write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
-
-
-def load_directions(path: Path, generator: str | None = None) -> list[NamedDirection]:
-    """The directions of a JSON store, of one generator if named; none if there is no store."""
-    if not path.is_file():
-        return []
-    records = json.loads(path.read_text(encoding="utf-8"))
-    stored = [
-        NamedDirection(**record | {
-            "direction": tuple(record["direction"]),
-            "layers": None if record["layers"] is None else tuple(record["layers"]),
-        })
-        for record in records
-    ]
-    return [one for one in stored if generator in (None, one.generator)]

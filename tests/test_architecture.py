@@ -13,19 +13,20 @@ HOUSE = Path(__file__).parents[1] / "course_lib"
 # The syllabus. A module imports only what stands before it.
 READING_ORDER = """
     shapes results checks  images weights  gradients solvers  smoothing blending warping
-    generators  losses encoders classifiers  projection tuning  guidance transfer directions text
-    metrics plotting feedback  widgets  training
+    generators  losses encoders classifiers  projection tuning  guidance transfer directions naming
+    text metrics plotting feedback  widgets  training
 """.split()
 
 # Packages with an order of their own; their front door, __init__, comes last.
 ROOMS = {
     "generators": "base dcgan stylegan2_networks stylegan2 biggan vae vqvae flow diffusion".split(),
-    "widgets": "sliders latent canvas tool tools".split(),
+    "widgets": "sliders latent canvas tool tools project directions labels".split(),
     "weights": "files checkpoints unpickling downloads".split(),
 }
 
 METHODS = """
-    losses encoders classifiers projection tuning guidance transfer directions text metrics
+    losses encoders classifiers projection tuning guidance transfer directions naming
+    text metrics
 """.split()
 MAX_LINES = 400
 

@@ -7,14 +7,11 @@ from torch import nn
 
 from course_lib.directions import (
     Directions,
-    NamedDirection,
     annotated,
-    contact_sheet,
+    annotated_by_score,
     ganspace,
-    load_directions,
     move,
     principal_components,
-    save_direction,
     sefa,
     set_coordinate,
 )
@@ -183,23 +180,30 @@ def test_setting_a_coordinate_forgets_where_the_code_was(rng):
     assert torch.equal(some[:, 3], w_plus[:, 3]) and not torch.equal(some[:, 2], w_plus[:, 2])
 
 
-def test_a_contact_sheet_has_a_row_a_code_and_the_codes_in_the_middle(rng):
-    generator = tame(rng)
-    w = generator.sample_latent(2, space="w", rng=rng)
-    sheet = contact_sheet(generator, w, F.normalize(torch.ones(8), dim=0), [-1, 0, 1], space="w")
-    assert sheet.shape == (2, 3, 3, 16, 16)
-    torch.testing.assert_close(sheet[:, 1], generator.decode(w, space="w"))
+def test_answers_may_be_whole_numbers(rng):
+    codes, labels, _ = labelled(rng)
+    torch.testing.assert_close(annotated(codes, labels.long()).components,
+                               annotated(codes, labels).components)
 
 
-def test_named_directions_are_kept_and_replaced(tmp_path):
-    store = tmp_path / "directions.json"
-    assert load_directions(store) == []
-    heel = NamedDirection("heel", "shoes", "w", (0.6, 0.8), (0, 1), 2.0)
-    dark = NamedDirection("dark", "cats", "w", (1.0, 0.0))
-    for one in (heel, dark, heel):
-        save_direction(one, store)
-    assert load_directions(store) == [dark, heel]
-    assert load_directions(store, "cats") == [dark]
+def test_scores_give_the_direction_along_which_they_grow(rng):
+    codes, _, normal = labelled(rng, n=2000)
+    scores = codes @ normal + 0.3 * torch.randn(2000, generator=rng)
+    found = annotated_by_score(codes, scores, share=0.1)
+    assert found.components[0] @ normal > 0.97 and found.accuracy > 0.95
+    torch.testing.assert_close(found.stdev, (codes @ found.components[0]).std()[None])
+    torch.testing.assert_close(annotated_by_score(codes, 5 + 100 * scores).components,
+                               found.components)  # only their order counts
+
+
+def test_codes_of_middling_score_teach_nothing(rng):
+    codes, _, normal = labelled(rng, n=1000)
+    scores = codes @ normal
+    found = annotated_by_score(codes, scores, share=0.05)
+    middling = scores.abs() < 0.5
+    other = codes + middling[:, None] * torch.randn(1000, 8, generator=rng)
+    torch.testing.assert_close(annotated_by_score(other, scores, share=0.05).components,
+                               found.components)
 
 
 @pytest.mark.usefixtures("as_users_run_it")
@@ -212,6 +216,12 @@ def test_named_directions_are_kept_and_replaced(tmp_path):
     (lambda g, r: sefa(g, n_components=99), "at most 8"),
     (lambda g, r: sefa(Linear(torch.eye(6))), "use ganspace"),
     (lambda g, r: annotated(torch.rand(9, 8), torch.zeros(9).bool()), "two of each kind"),
+    (lambda g, r: annotated(torch.rand(9, 8), torch.arange(9)), "labels hold .*True and False"),
+    (lambda g, r: annotated(torch.rand(9, 8), torch.zeros(8).bool()), "one label is needed"),
+    (lambda g, r: annotated(torch.rand(9, 6, 8), torch.zeros(9).bool()), "sample in z or w"),
+    (lambda g, r: annotated(torch.randn(9, 2, generator=r), torch.arange(9) % 2 == 0,
+                            condition_on=list(torch.eye(2))), "leave out the one"),
+    (lambda g, r: annotated_by_score(torch.rand(9, 8), torch.rand(9), share=0.6), "at most 0.5"),
     (lambda g, r: move(torch.rand(2, 8), torch.ones(8), 1, layers=[0]), "convert them first"),
     (lambda g, r: move(torch.rand(2, 6, 8), torch.ones(8), 1, layers=[6]), "at most 5"),
 ])

@@ -3,6 +3,7 @@
     python -m course_lib.training stylegan2 cats --data cats64.zip --out runs/cats
     python -m course_lib.training dcgan shoes --data shoes.zip --out runs/shoes-dcgan
     python -m course_lib.training encoder cats --data cats64.zip --out runs/cats-encoder
+    python -m course_lib.training classifier cats --data cats64.zip --out runs/cats-classifier
     torchrun --nproc-per-node 2 -m course_lib.training stylegan2 cats --data ... --out ...
 """
 
@@ -13,12 +14,13 @@ from pathlib import Path
 import torch
 
 from course_lib.generators import load_generator
-from course_lib.training import dcgan, encoder, stylegan2
+from course_lib.training import classifier, dcgan, encoder, stylegan2
 from course_lib.training.data import read_pictures
 from course_lib.training.loop import train
 from course_lib.weights import read_weights
 
 FAMILIES = {
+    "classifier": (classifier, classifier.ClassifierTraining),
     "dcgan": (dcgan, dcgan.DCGANTraining),
     "encoder": (encoder, encoder.EncoderTraining),
     "stylegan2": (stylegan2, stylegan2.StyleGAN2Training),
@@ -55,6 +57,10 @@ def main() -> None:
         generator = load_generator(chosen.recipe, device=device)
         data = read_pictures(chosen.data, generator.resolution)
         training = family(recipe, generator, data)
+    elif chosen.family == "classifier":
+        data = read_pictures(chosen.data, recipe.resolution)
+        labels = classifier.answer(recipe, classifier.read_labels(chosen.data), data)
+        training = family(recipe, data, labels, device=device)
     else:
         stages = getattr(recipe, "stages", (recipe,))  # of families that grow
         data = read_pictures(chosen.data, stages[-1].resolution)

@@ -89,6 +89,23 @@ def export_encoder(state: dict, name: str, folder: Path, run: Path) -> Card:
     return card
 
 
+def export_classifier(state: dict, name: str, folder: Path, run: Path) -> Card:
+    """Write `name`-classifier.safetensors and its card into `folder`."""
+    (source, license), found = source_of(name), state["held out"]
+    path = folder / f"{name}-classifier.safetensors"
+    save_weights(path, state["classifier"], settings={"config": state["config"]})
+    quality = "held-out accuracy (commoner answer): " + ", ".join(
+        f"{attribute} {100 * rates['accuracy']:.0f} ({100 * rates['commoner answer']:.0f}) %"
+        for attribute, rates in found.items()
+    )
+    card = Card(f"{name}-classifier", "classifier", state["config"]["resolution"],
+                path.stat().st_size, license, quality, source, trained(run),
+                {"held-out": found}, "Labels of type and colour are a shop's, those of stripes a "
+                "network's guesses: some are wrong. Generated pictures are softer than photos.")
+    card.write(path.with_suffix(".json"))
+    return card
+
+
 def source_of(name: str) -> tuple[str, str]:
     """What a model learnt from, and the licence of its weights.
 
@@ -189,6 +206,8 @@ def main() -> None:
     state = torch.load(chosen.run / "checkpoint.pt", weights_only=True, map_location="cpu")
     if "encoder" in state:
         card = export_encoder(state, chosen.name, chosen.assets, chosen.run)
+    elif "classifier" in state:
+        card = export_classifier(state, chosen.name, chosen.assets, chosen.run)
     else:
         grown = sum(key.endswith(".torgb.bias") for key in state["average"])
         family, resolution = ("stylegan2", 2 << grown) if grown else ("dcgan", 64)
