@@ -99,19 +99,23 @@ class ResidualBlock(nn.Module):
         return y + self.shortcut(F.avg_pool2d(x, 2))
 
 
+def has_encoder(generator: Generator) -> bool:
+    """Whether an inverting network was trained for this generator."""
+    return (ASSETS / f"{generator.name}-encoder.safetensors").is_file()
+
+
 def load_encoder(generator: Generator) -> Encoder:
     """The inverting network that was trained for this generator.
 
     Raises:
         FileNotFoundError: none ships for it.
     """
-    path = ASSETS / f"{generator.name}-encoder.safetensors"
-    if not path.is_file():
+    if not has_encoder(generator):
         raise FileNotFoundError(
             f"there is no inverting network for {generator.name}, so its first guess is missing: "
             f'project with init="mean", or train one with python -m course_lib.training encoder.'
         )
-    weights = read_weights(path)
+    weights = read_weights(ASSETS / f"{generator.name}-encoder.safetensors")
     settings = dict(weights.settings["config"])
     encoder = Encoder(EncoderConfig(**settings | {"widths": tuple(settings["widths"])}))
     encoder.load_state_dict(weights.tensors)

@@ -80,7 +80,8 @@ def project(
         starts: tries a photo, from random codes if `init` is "random"; the best one is kept.
         patience: stop when no photo has become 1 % better within so many steps; never if None.
         rng: for random codes and latent noise; seeded with 0 if None.
-        callback: called with the step and the pictures so far.
+        callback: called with the step and the pictures so far; it may raise `StopIteration` to
+            end with what was found until then.
     Raises:
         ValueError: the photo is not of the generator's size, or an option is unknown.
     """
@@ -202,9 +203,7 @@ def _descend_adam(
         energies.sum().backward()
         optimizer.step()
         _renormalize(free)
-        if options.callback:
-            options.callback(step, image.detach())
-        if _stuck(energy.history["close to the photo"], options.patience):
+        if _told_to_stop(options, step, image) or _stuck(energy, options):
             break
     return latent.detach(), [one.detach() for one in free] or None
 
@@ -229,9 +228,7 @@ def _descend_lbfgs(
             return energies.sum()
 
         optimizer.step(closure)
-        if options.callback:
-            options.callback(step, seen["image"].detach())
-        if _stuck(energy.history["close to the photo"], options.patience):
+        if _told_to_stop(options, step, seen["image"]) or _stuck(energy, options):
             break
     return latent.detach(), [one.detach() for one in free] or None
 
@@ -266,7 +263,17 @@ def _renormalize(noise: list[Tensor]) -> None:
         one *= (one.square().mean(dim=(1, 2), keepdim=True) + 1e-8).rsqrt()
 
 
-def _stuck(losses: list[Tensor], patience: int | None) -> bool:
+def _told_to_stop(options: _Options, step: int, image: Tensor) -> bool:
+    try:
+        if options.callback:
+            options.callback(step, image.detach())
+    except StopIteration:
+        return True
+    return False
+
+
+def _stuck(energy: _Energy, options: _Options) -> bool:
+    losses, patience = energy.history["close to the photo"], options.patience
     if patience is None or len(losses) <= patience:
         return False
     before = torch.stack(losses[:-patience]).min(dim=0).values

@@ -72,6 +72,17 @@ def test_equal_seeds_give_equal_projections(generator, photos):
     assert not torch.equal(results[0].latent, results[2].latent)
 
 
+@pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
+def test_a_callback_may_end_it(generator, photos, optimizer):
+    def stop(step, image):
+        if step == 3:
+            raise StopIteration
+
+    found = project(generator, photos, steps=20, optimizer=optimizer, callback=stop)
+    assert found.losses.shape == (4, 2)
+    torch.testing.assert_close(generator.decode(found.latent, space="w"), found.image)
+
+
 def test_no_steps_keep_the_start(generator, photos, rng):
     mean = project(generator, photos, steps=0)
     torch.testing.assert_close(mean.latent, generator.latent_mean("w").expand(2, -1))
