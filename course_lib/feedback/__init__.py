@@ -1,0 +1,1 @@
+"""Feedback on graded assignments, at once: one module of checks for each assignment."""

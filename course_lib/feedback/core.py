@@ -1,0 +1,304 @@
+"""Checks that answer at once: what is wrong, where, and what to try.
+
+A check asks a student's function a question whose answer a law fixes, so that every right
+solution passes. A wrong answer is compared with what the classic mistakes would have given to the
+same question; the mistake that matches is named.
+"""
+
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from IPython import get_ipython
+from torch import Tensor
+
+from course_lib.feedback.pictures import Board, Card, show_pictures
+
+HOUSE = str(Path(__file__).parents[1])
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A classic slip.
+
+    Attributes:
+        says: what is wrong and what to try, in one or two sentences.
+        gives: what a function with this slip answers to a check's question.
+    """
+
+    says: str
+    gives: Callable[..., Tensor]
+
+
+@dataclass(frozen=True)
+class Check:
+    """One question, and the answer that the law demands.
+
+    Attributes:
+        law: as a half sentence: "a brighter source changes nothing".
+        question: the arguments for the student's function.
+        expected: the only right answer.
+        mistakes: slips to compare a wrong answer with, the likeliest first.
+        tolerance: how far any number may be off.
+        kind: how to draw it: "image" | "maps" (two, signed) | "points" | "curve" | "none".
+    """
+
+    law: str
+    question: tuple
+    expected: Tensor
+    mistakes: Sequence[Mistake] = ()
+    tolerance: float | int = 1e-3
+    kind: str = "image"
+
+
+@dataclass(frozen=True)
+class Demand:
+    """A question with many right answers, such as a picture of the student's own.
+
+    Attributes:
+        law: as in `Check`.
+        objection: calls the student's function; what is wrong in a sentence or two, or None.
+    """
+
+    law: str
+    objection: Callable[[Callable], str | None]
+
+
+@dataclass(frozen=True)
+class Part:
+    """A graded part of an assignment.
+
+    Attributes:
+        title: what it is about, in a few words.
+        points: what it is worth; extra: whether on top of the whole.
+        checks: its questions, drawn by a generator; none where a person reads the answer.
+    """
+
+    title: str
+    points: int
+    checks: Callable[[torch.Generator], list[Check | Demand]] | None = None
+    extra: bool = False
+
+
+class NotThereYet(AssertionError):
+    """A part that is unfinished or wrong; a notebook shows its sentence and no traceback."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [f"Not there yet: {self}"]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Why an answer is wrong: the sentences, and both answers if they can be drawn."""
+
+    says: str
+    yours: Tensor | None = None
+
+
+def diagnose(check: Check | Demand, function: Callable) -> Verdict | None:
+    """What is wrong with the function's answer to the check's question; None if nothing is."""
+    try:
+        if isinstance(check, Demand):
+            says = check.objection(function)
+            return Verdict(says) if says else None
+        asked = (one.clone() if isinstance(one, Tensor) else one for one in check.question)
+        answer = function(*asked)
+    except NotImplementedError as stub:
+        return Verdict(f"Still to be written. {stub}")
+    except Exception as error:
+        return Verdict(_stumble(error))
+    yours = as_tensor(answer)
+    if yours is None:
+        return Verdict(
+            "Your function returns nothing: end it with a return." if answer is None else
+            f"Your function returns a {type(answer).__name__}, where numbers of shape "
+            f"{tuple(check.expected.shape)} are expected."
+        )
+    expected = check.expected.double()
+    if _same(yours, expected, check.tolerance):
+        return None
+    says = _classic(check, yours) or _misshapen(yours, expected) or _general(check, yours)
+    drawable = yours.shape == expected.shape and bool(yours.isfinite().all())
+    return Verdict(says, yours if drawable else None)
+
+
+def as_tensor(answer: object) -> Tensor | None:
+    """An answer as float64: a tensor, an array, a number, or a tuple of equal ones, stacked."""
+    if isinstance(answer, tuple | list):
+        parts = [as_tensor(part) for part in answer]
+        if not parts or any(part is None or part.shape != parts[0].shape for part in parts):
+            return None
+        return torch.stack(parts)
+    try:
+        values = torch.as_tensor(answer).detach().cpu()
+    except (TypeError, ValueError, RuntimeError):
+        return None
+    return values if values.is_complex() else values.double()
+
+
+def _stumble(error: Exception) -> str:
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__)
+              if not frame.filename.startswith(HOUSE) and "site-packages" not in frame.filename]
+    where = f" in line {frames[-1].lineno}, `{frames[-1].line}`" if frames else ""
+    said = str(error).strip().split("\n")[0]
+    return (f"Your function stops{where}, with {type(error).__name__}: {said}. Print the shapes "
+            f"just before that line.")
+
+
+def _classic(check: Check, yours: Tensor) -> str | None:
+    for mistake in check.mistakes:
+        if _same(yours, as_tensor(mistake.gives(*check.question)), check.tolerance):
+            return mistake.says
+    return None
+
+
+def _misshapen(yours: Tensor, expected: Tensor) -> str | None:
+    if yours.is_complex():
+        return ("Your answer holds complex numbers, but the expected ones are real: take the "
+                ".real part at the end.")
+    if yours.shape != expected.shape:
+        swapped = expected.ndim > 1 and yours.shape == expected.mT.shape
+        hint = ("rows and columns have changed places; arrays are [row, column] = [y, x]"
+                if swapped else "print the shapes on the way to find where that happens")
+        return f"Your answer has shape {tuple(yours.shape)}, not {tuple(expected.shape)}: {hint}."
+    broken = ~yours.isfinite()
+    if broken.any():
+        first = tuple(broken.nonzero()[0].tolist())
+        return (f"Your answer is not a number in {int(broken.sum())} places, the first at {first}: "
+                f"look for a division by zero or the root of a negative number.")
+    return None
+
+
+def _general(check: Check, yours: Tensor) -> str:
+    expected = check.expected.double()
+    for says, slip in GENERAL:
+        given = slip(yours, expected)
+        if given is not None and _same(yours, given, check.tolerance):
+            return says
+    for number, given in enumerate(check.question, start=1):
+        if isinstance(given, Tensor) and _same(yours, given.double(), check.tolerance):
+            return f"Your function returns its argument number {number} unchanged."
+    return f"It does not hold that {check.law}. {whereabouts(yours - expected, check.tolerance)}"
+
+
+def _same(yours: Tensor, given: Tensor | None, tolerance: float | int) -> bool:
+    return (given is not None and given.shape == yours.shape
+            and bool((yours - given).abs().max() <= tolerance))
+
+
+def _scaled(yours: Tensor, expected: Tensor) -> Tensor | None:
+    factor = (yours * expected).sum() / expected.square().sum().clamp(min=1e-12)
+    return factor * expected if abs(factor) > 1e-3 else None
+
+
+GENERAL: list[tuple[str, Callable[[Tensor, Tensor], Tensor | None]]] = [
+    ("Your answer is 0 everywhere: something is computed, but never stored or returned.",
+     lambda yours, expected: torch.zeros_like(expected)),
+    ("Your answer has the opposite sign everywhere: check which of two terms is subtracted.",
+     lambda yours, expected: -expected),
+    ("Your answer is right up to one constant that is added everywhere: check what fixes the "
+     "overall level.", lambda yours, expected: expected + (yours - expected).mean()),
+    ("Your answer is right up to one factor everywhere: check the scale, say a forgotten weight, "
+     "a mean in place of a sum, or 255 in place of 1.", _scaled),
+    ("Your answer is clamped to [0, 1]. Solvers never clamp, since what lies outside is part of "
+     "the answer: leave that to the figures.", lambda yours, expected: expected.clamp(0, 1)),
+    ("Your answer is in [-1, 1], but pictures are in [0, 1] here: bring it back by (x + 1) / 2.",
+     lambda yours, expected: 2 * expected - 1),
+    ("Rows and columns have changed places in your answer: arrays are [row, column] = [y, x].",
+     lambda yours, expected: expected.mT if expected.ndim > 1 else None),
+    ("Your answer is mirrored, left to right: some index runs backwards.",
+     lambda yours, expected: expected.flip(-1)),
+    ("Your answer stands on its head: some index runs backwards.",
+     lambda yours, expected: expected.flip(-2) if expected.ndim > 1 else None),
+    ("x and y have changed places in your answer: x comes first, and counts columns.",
+     lambda yours, expected: expected.flip(0) if len(expected) == 2 else None),
+    ("Your answer is shifted by one: an index starts or ends one too early or too late.",
+     lambda yours, expected: _shifted(yours, expected)),
+]
+
+
+def _shifted(yours: Tensor, expected: Tensor) -> Tensor | None:
+    for axis in range(expected.ndim):
+        for step in (1, -1):
+            rolled = expected.roll(step, axis)
+            inner = [slice(None)] * expected.ndim
+            inner[axis] = slice(1, -1)
+            if expected.shape[axis] > 3 and _same(yours[inner], rolled[inner], 1e-3):
+                return yours
+    return None
+
+
+def whereabouts(difference: Tensor, tolerance: float | int) -> str:
+    """A sentence on where an answer is off, and by how much."""
+    wrong = difference.abs() > tolerance
+    share, worst = float(wrong.double().mean()), float(difference.abs().max())
+    place = tuple((difference.abs() == difference.abs().max()).nonzero()[0].tolist())
+    said = f"Off by up to {worst:.2g}, most at index {place}"
+    if wrong.ndim >= 2 and min(wrong.shape[-2:]) > 4 and not wrong[..., 1:-1, 1:-1].any():
+        return f"{said}, and only at the border: look at the first and last row and column."
+    if share < 0.5:
+        return f"{said}; {100 * (1 - share):.0f} % of the numbers are right."
+    return f"{said}; most of the numbers are off, so look at the formula before the indices."
+
+
+def _say_unwritten(shell: object, kind: type, error: Exception, trace: object,
+                   tb_offset: int | None = None) -> None:
+    """IPython's handler for stubs: one line in place of a traceback."""
+    shell._showtraceback(kind, error, [f"Still to be written. {error}"])
+
+
+@dataclass
+class Feedback:
+    """The checks of one assignment, and the points so far.
+
+    Call it with a part's number and the student's function: it shows a verdict, with pictures
+    where something is wrong, and raises `NotThereYet` then.
+
+    Attributes:
+        name: of the assignment.
+        parts: by number, from 1; extras by "E1" and so on.
+    """
+
+    name: str
+    parts: dict[int | str, Part]
+    earned: dict[int | str, int] = field(default_factory=dict)
+
+    def __call__(self, number: int | str, function: Callable, *, seed: int = 0) -> None:
+        """Check a part; `seed` draws other questions.
+
+        Raises:
+            NotThereYet: the part is unfinished or wrong.
+        """
+        part = self.parts[number]
+        title = f"{'Extra' if part.extra else 'Part'} {number} · {part.title}"
+        checks = part.checks(torch.Generator().manual_seed(seed))
+        for index, check in enumerate(checks, start=1):
+            verdict = diagnose(check, function)
+            if verdict:
+                self.earned[number] = 0
+                Card(title, verdict.says, good=False).show()
+                if verdict.yours is not None and check.kind != "none":
+                    show_pictures(check.expected, verdict.yours, check.kind, check.law)
+                raise NotThereYet(f"{title.split(' · ')[0]}, question {index} of {len(checks)}")
+        self.earned[number] = part.points
+        laws = "; ".join(check.law for check in checks)
+        said = f"All hold: {laws}. {part.points} points, as far as this check can tell."
+        Card(title, said, good=True).show()
+
+    def begin(self) -> None:
+        """In a notebook, let cells that need an unwritten part say so in one line."""
+        shell = get_ipython()
+        if shell is not None:
+            shell.set_custom_exc((NotImplementedError,), _say_unwritten)
+
+    def progress(self) -> Board:
+        """A table of the points so far; a notebook shows it when it ends a cell."""
+        rows = []
+        for number, part in self.parts.items():
+            read = "your instructor reads it" if part.checks is None else "to do"
+            done = {0: "not there yet", part.points: "done"}.get(self.earned.get(number), read)
+            rows.append((str(number), part.title, self.earned.get(number, 0), part.points, done,
+                         part.extra))
+        return Board(self.name, tuple(rows))
