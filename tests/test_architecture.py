@@ -21,6 +21,7 @@ READING_ORDER = """
 ROOMS = {
     "generators": "base dcgan stylegan2_networks stylegan2 biggan vae vqvae flow diffusion".split(),
     "widgets": "sliders latent canvas tool tools project directions labels".split(),
+    "feedback": "pictures core poisson gradient_domain warping projection directions".split(),
     "weights": "files checkpoints unpickling downloads".split(),
 }
 
