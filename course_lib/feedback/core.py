@@ -83,10 +83,14 @@ class Part:
 
 
 class NotThereYet(AssertionError):
-    """A part that is unfinished or wrong; a notebook shows its sentence and no traceback."""
+    """A part that is unfinished or wrong; in a notebook it has no traceback."""
+
+    def __init__(self, part: str, says: str):
+        super().__init__(f"{part}: {says}")
+        self.part = part
 
     def _render_traceback_(self) -> list[str]:
-        return [f"Not there yet: {self}"]
+        return [f"{self.part} is not there yet."]
 
 
 @dataclass(frozen=True)
@@ -106,7 +110,7 @@ def diagnose(check: Check | Demand, function: Callable) -> Verdict | None:
         asked = (one.clone() if isinstance(one, Tensor) else one for one in check.question)
         answer = function(*asked)
     except NotImplementedError as stub:
-        return Verdict(f"Still to be written. {stub}")
+        return Verdict(f"Still to be written, or without a return. {stub}")
     except Exception as error:
         return Verdict(_stumble(error))
     yours = as_tensor(answer)
@@ -117,10 +121,10 @@ def diagnose(check: Check | Demand, function: Callable) -> Verdict | None:
             f"{tuple(check.expected.shape)} are expected."
         )
     expected = check.expected.double()
-    if _same(yours, expected, check.tolerance):
+    if not yours.is_complex() and _same(yours, expected, check.tolerance):
         return None
     says = _classic(check, yours) or _misshapen(yours, expected) or _general(check, yours)
-    drawable = yours.shape == expected.shape and bool(yours.isfinite().all())
+    drawable = yours.shape == expected.shape and not yours.is_complex() and yours.isfinite().all()
     return Verdict(says, yours if drawable else None)
 
 
@@ -225,7 +229,7 @@ def _shifted(yours: Tensor, expected: Tensor) -> Tensor | None:
             rolled = expected.roll(step, axis)
             inner = [slice(None)] * expected.ndim
             inner[axis] = slice(1, -1)
-            if expected.shape[axis] > 3 and _same(yours[inner], rolled[inner], 1e-3):
+            if expected.shape[axis] > 3 and _same(yours[*inner], rolled[*inner], 1e-3):
                 return yours
     return None
 
@@ -274,14 +278,14 @@ class Feedback:
         part = self.parts[number]
         title = f"{'Extra' if part.extra else 'Part'} {number} · {part.title}"
         checks = part.checks(torch.Generator().manual_seed(seed))
-        for index, check in enumerate(checks, start=1):
+        for check in checks:
             verdict = diagnose(check, function)
             if verdict:
                 self.earned[number] = 0
                 Card(title, verdict.says, good=False).show()
                 if verdict.yours is not None and check.kind != "none":
                     show_pictures(check.expected, verdict.yours, check.kind, check.law)
-                raise NotThereYet(f"{title.split(' · ')[0]}, question {index} of {len(checks)}")
+                raise NotThereYet(title.split(" · ")[0], verdict.says)
         self.earned[number] = part.points
         laws = "; ".join(check.law for check in checks)
         said = f"All hold: {laws}. {part.points} points, as far as this check can tell."

@@ -172,7 +172,7 @@ def _gray_checks(rng: torch.Generator) -> list[Check]:
         Mistake("The smallest difference is chosen, where the largest should be.",
                 lambda image, closeness: _gray(image, closeness, lambda f: _chosen(f, min))),
         Mistake("The differences have the wrong sign.",
-                lambda image, closeness: _gray(-image, closeness) + 2 * image.mean(0).mean()),
+                lambda image, closeness: _gray(image, closeness, lambda f: -_chosen(f))),
         Mistake("The wish for closeness is to the whole picture's mean brightness, not to each "
                 "pixel's mean of channels.",
                 lambda image, closeness: _gray(image, closeness, flat=True)),

@@ -92,6 +92,9 @@ def toy_checks(rng: torch.Generator) -> list[Check]:
         Mistake("Pixels are numbered column by column, but read row by row: pixel (y, x) has "
                 "the number y · width + x.",
                 lambda v, corner: _toy(v, corner).T.reshape(v.shape[1:])),
+        Mistake("Pixels are numbered row by row, but read column by column: the answer is "
+                ".reshape(height, width) of the unknowns.",
+                lambda v, corner: _toy(v, corner).reshape(v.shape[:0:-1]).T),
     ]
     return [
         Check(law, (v, corner), _toy(v, corner), mistakes, kind="image")

@@ -1,0 +1,205 @@
+"""The assignments' source notebooks: their form, and that their checks tell right from wrong.
+
+Each solution passes, so does one in another style, and each mutant fails with a message that
+names its mistake.
+"""
+
+import ast
+import importlib
+import json
+from functools import cache
+from pathlib import Path
+
+import pytest
+from nbgrader.nbgraderformat import read
+from nbgrader.preprocessors import ClearHiddenTests, ClearSolutions
+
+from course_lib.feedback.core import NotThereYet
+from tests.test_notebooks import (
+    errors_shown,
+    incomplete_header,
+    installs_or_downloads,
+    machine_paths,
+    not_executed,
+    silent_images,
+    tags,
+    unswept_widgets,
+    wrong_kernel,
+)
+
+SOURCE = Path(__file__).parents[1] / "assignments" / "source"
+NAMES = sorted(path.parent.name for path in SOURCE.glob("*/*.ipynb"))
+RULES = [not_executed, errors_shown, wrong_kernel, silent_images, unswept_widgets,
+         installs_or_downloads, machine_paths, incomplete_header]
+MODULES = {
+    "a1_gradient_domain": "gradient_domain", "a2_warping": "warping",
+    "a3_projection": "projection", "a4_directions": "directions",
+}
+
+
+@cache
+def source(name: str) -> dict:
+    return read(str(SOURCE / name / f"{name}.ipynb"), as_version=4)
+
+
+def release(name: str) -> dict:
+    """What students get, by nbgrader's own steps."""
+    notebook = read(str(SOURCE / name / f"{name}.ipynb"), as_version=4)
+    clear = ClearSolutions(code_stub={"python": "# YOUR CODE HERE"})
+    for step in (clear, ClearHiddenTests()):
+        notebook, _ = step.preprocess(notebook, {})
+    return notebook
+
+
+def info(cell: dict) -> dict:
+    return cell["metadata"].get("nbgrader", {})
+
+
+def feedback(name: str):
+    return importlib.import_module(f"course_lib.feedback.{MODULES[name]}").check
+
+
+def mutants(name: str):
+    return importlib.import_module(f"tests.mutants.{name}")
+
+
+def solutions(name: str) -> dict[str, dict]:
+    """The cells that students fill, by grade_id."""
+    return {info(cell)["grade_id"]: cell for cell in source(name).cells
+            if cell.cell_type == "code" and info(cell).get("solution")}
+
+
+def questions(name: str) -> dict[str, tuple[str, str]]:
+    """By the solution's grade_id, the test cell's visible and hidden lines."""
+    found, last = {}, None
+    for cell in source(name).cells:
+        if cell.cell_type != "code":
+            continue
+        if info(cell).get("solution"):
+            last = info(cell)["grade_id"]
+        elif info(cell).get("grade"):
+            visible, _, hidden = cell.source.partition("### BEGIN HIDDEN TESTS\n")
+            found[last] = visible, hidden
+    return found
+
+
+@cache
+def surroundings(name: str) -> dict:
+    """What a student's cell finds: the imports and the start, and the functions given."""
+    names: dict = {}
+    given = [cell for cell in source(name).cells if cell.cell_type == "code" and not info(cell)]
+    for cell in given[:2]:
+        exec(cell.source, names)
+    for cell in given[2:]:
+        defined = [node for node in ast.parse(cell.source).body
+                   if isinstance(node, ast.FunctionDef)]
+        exec(compile(ast.Module(defined, []), name, "exec"), names)
+    return names
+
+
+def verdict(name: str, part: str, written: str, *, seed: str = "7", monkeypatch) -> str:
+    """Where `written` fails, and what is said; "" if it passes all tests."""
+    names = dict(surroundings(name))
+    visible, hidden = questions(name)[part]
+    exec(written, names)
+    try:
+        exec(visible, names)
+    except NotThereYet as said:
+        return f"visible: {said}"
+    monkeypatch.setenv("COURSE_GRADING_SEED", seed)
+    try:
+        exec(hidden, names)
+    except Exception as failure:
+        return f"hidden: {failure!r}"
+    return ""
+
+
+PARTS = [(name, part) for name in NAMES for part in solutions(name)]
+MUTANTS = [
+    pytest.param(name, part, mutant, id=f"{name[:2]}-{part}-{mutant.says[:30]}")
+    for name in NAMES for part, ones in mutants(name).MUTANTS.items() for mutant in ones
+]
+
+
+@pytest.mark.parametrize("name, part", PARTS)
+def test_the_solution_passes_on_any_seed(name, part, monkeypatch):
+    for seed in ("0", "1", "20261123"):
+        written = solutions(name)[part].source
+        assert verdict(name, part, written, seed=seed, monkeypatch=monkeypatch) == ""
+
+
+@pytest.mark.parametrize("name, part", PARTS)
+def test_a_right_solution_in_another_style_passes(name, part, monkeypatch):
+    written = mutants(name).OTHERS[part]
+    assert verdict(name, part, written, monkeypatch=monkeypatch) == ""
+
+
+@pytest.mark.parametrize("name, part, mutant", MUTANTS)
+def test_a_mutant_fails_and_its_mistake_is_named(name, part, mutant, monkeypatch):
+    right = solutions(name)[part].source
+    assert right.count(mutant.right) == 1, "the mutant no longer fits the solution"
+    written = right.replace(mutant.right, mutant.wrong)
+    said = verdict(name, part, written, monkeypatch=monkeypatch)
+    assert mutant.says in said
+
+
+@pytest.mark.parametrize("name, part", PARTS)
+def test_each_part_has_five_mutants(name, part):
+    assert len(mutants(name).MUTANTS[part]) >= 5
+
+
+@pytest.mark.parametrize("name, part", PARTS)
+def test_an_untouched_part_says_kindly_that_it_is_to_be_written(name, part, monkeypatch):
+    cells = {info(cell).get("grade_id"): cell for cell in release(name).cells}
+    said = verdict(name, part, cells[part].source, monkeypatch=monkeypatch)
+    assert said.startswith("visible: ") and "Still to be written" in said
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_release_holds_no_solution_and_no_hidden_test(name):
+    kept = "\n".join(cell.source for cell in release(name).cells)
+    assert "COURSE_GRADING_SEED" not in kept and "SOLUTION" not in kept
+    lines = set(kept.split("\n"))
+    for cell in source(name).cells:
+        inside = False
+        for line in cell.source.split("\n"):
+            inside = inside or "### BEGIN" in line
+            if inside and len(line) > 30:
+                assert line not in lines
+            inside = inside and "### END" not in line
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_at_most_ten_lines_are_missing(name):
+    for part, cell in solutions(name).items():
+        _, _, rest = cell.source.partition("### BEGIN SOLUTION\n")
+        solution, _, _ = rest.partition("### END SOLUTION")
+        lines = [line for line in solution.split("\n") if line.strip()]
+        assert len(lines) <= 10, f"{part} misses {len(lines)} lines"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_points_in_the_notebook_are_those_of_the_table(name):
+    parts = list(feedback(name).parts.values())
+    graded = [info(cell)["points"] for cell in source(name).cells if info(cell).get("grade")]
+    assert graded == [part.points for part in parts]
+    assert sum(part.points for part in parts if not part.extra) == 100
+    extras = [info(cell)["grade_id"].startswith("extra-") for cell in source(name).cells
+              if info(cell).get("grade")]
+    assert extras == [part.extra for part in parts]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_notebook_keeps_the_rules_of_lessons(name):
+    path = SOURCE / name / f"{name}.ipynb"
+    notebook = json.loads(path.read_text(encoding="utf-8"))
+    assert [fault for rule in RULES for fault in rule(notebook)] == []
+    assert path.stat().st_size < 500_000
+    for cell in release(name).cells:
+        if cell.cell_type == "markdown" and not info(cell):
+            prose = [line for line in cell.source.split("\n") if not line.startswith("|")]
+            assert len(" ".join(prose).split()) <= 100, cell.source[:60]
+        elif cell.cell_type == "code" and "long-cell" not in tags(cell):
+            lines = [line for line in cell.source.split("\n")
+                     if line.strip() and not line.strip().startswith("#")]
+            assert len(lines) <= 12, cell.source[:60]
