@@ -7,10 +7,17 @@ from course_lib.guidance import (
     Anything,
     ColorStroke,
     Drag,
+    Editing,
+    PatchMove,
     SketchStroke,
+    WarpStroke,
     edit,
     orientation_histograms,
+    scatter,
 )
+from course_lib.guidance.editing import principal_axes, worth_showing
+from course_lib.guidance.strokes import along_ways
+from course_lib.warping import warp_mls
 from tests.test_projection import tame
 
 
@@ -60,25 +67,101 @@ def test_large_smoothness_keeps_the_input_and_none_lets_it_go(generator, start, 
     assert moved(1000) < 0.01 * moved(0)
 
 
-def test_the_smoothness_term_is_as_the_formula_says(generator, start, patch):
-    found = edit(generator, start[:1], [ColorStroke(patch, (1, 0, 0))], smoothness=2, steps=400)
-    change = (found.latent - start[:1]) / generator.latent_std("w")
-    expected = 2 * change.square().mean(dim=1)  # the last step is a very small one
+@pytest.mark.parametrize("space", ["z", "w", "w_plus"])
+def test_the_smoothness_term_is_as_the_formula_says(generator, start, patch, space, rng):
+    start = generator.sample_latent(1, space=space, rng=rng)
+    editing = Editing(generator, start, [ColorStroke(patch, (1, 0, 0))], space=space, smoothness=2)
+    for _ in range(3):
+        editing.step()
+    change = (editing.latent - start) @ principal_axes(generator, space)[1]
+    editing.step()
     torch.testing.assert_close(
-        found.energies["close to the input"][-1], expected, rtol=1e-2, atol=1e-5)
+        editing.energies["close to the input"], 2 * change.square().flatten(1).mean(dim=1))
 
 
-def test_starts_are_ordered_by_their_energy(generator, patch, rng):
+def test_along_the_principal_axes_random_codes_have_unit_deviation(generator, rng):
+    codes = generator.sample_latent(20_000, space="w", rng=rng)
+    axes, inverse = principal_axes(generator, "w")
+    torch.testing.assert_close(axes @ inverse, torch.eye(8), atol=1e-4, rtol=0)
+    torch.testing.assert_close(torch.cov((codes @ inverse).T), torch.eye(8), atol=0.1, rtol=0)
+
+
+def test_starts_are_ranked_by_their_cost(generator, patch, rng):
     starts = generator.sample_latent(6, space="w", rng=rng)
     found = edit(generator, starts, [ColorStroke(patch, (1, 0, 0))], steps=10)
-    final = sum(term[-1] for term in found.energies.values())
-    assert (final.diff() >= 0).all()
+    assert (found.cost.diff() >= 0).all()
+    one = edit(generator, found.origin[:1], [ColorStroke(patch, (1, 0, 0))], steps=10)
+    torch.testing.assert_close(one.cost, found.cost[:1], rtol=1e-3, atol=1e-5)
+    torch.testing.assert_close(one.latent, found.latent[:1], rtol=1e-2, atol=1e-3)
+
+
+def test_the_best_half_is_shown_but_for_what_costs_twice_its_mean():
+    assert worth_showing(torch.tensor([1.0, 1.0, 9.0, 1.1, 8.0, 7.0])) == 3
+    assert worth_showing(torch.tensor([0.1, 9.0, 0.1, 9.0, 9.0, 5.0])) == 2
+    assert worth_showing(torch.tensor([0.0])) == 1
+
+
+def test_the_order_stays_once_it_is_settled(generator, patch, rng):
+    starts = generator.sample_latent(6, space="w", rng=rng)
+    editing = Editing(generator, starts, [ColorStroke(patch, (1, 0, 0))], settle=2)
+    orders = []
+    for _ in range(3):
+        editing.step()
+        orders.append(editing.order.tolist())
+    editing.change.data *= torch.rand(6, 1, generator=rng) * 4  # whatever happens to the costs
+    for _ in range(3):
+        editing.step()
+    assert editing.order.tolist() == orders[2]
+    assert editing.result().latent.equal(editing.latent[editing.order])
+    editing.ask([ColorStroke(patch, (0, 0, 1))], smoothness=0)
+    editing.step()
+    cost = sum(editing.energies.values())
+    assert editing.order.tolist() == cost.argsort(stable=True).tolist()
+
+
+def test_a_new_stroke_goes_on_from_the_codes_as_they_are(generator, start, patch):
+    stroke, other = ColorStroke(patch, (1, 0, 0)), ColorStroke(~patch, (0, 0, 1))
+    editing = Editing(generator, start, [stroke], smoothness=0.1)
+    for _ in range(5):
+        editing.step()
+    before = editing.latent
+    editing.ask([stroke, other], smoothness=0.1)
+    torch.testing.assert_close(editing.latent, before)
+    assert editing.age == 0
+    editing.step()
+    assert editing.energies.keys() == {"ColorStroke 1", "ColorStroke 2", "close to the input"}
+    assert not torch.equal(editing.latent, before)
+
+
+def test_a_wish_that_can_not_be_met_ends_nearest_and_says_how_far(generator, start, patch):
+    color = (1.0, 0.0, 1.0)
+    found = edit(generator, start[:1], [ColorStroke(patch, color)], smoothness=0, steps=60)
+    error = found.image[0][:, patch] - torch.tensor(color)[:, None]
+    missed = found.missed["ColorStroke 1"]
+    torch.testing.assert_close(missed, error.square().mean().sqrt()[None])
+    assert missed > 0.05  # no code of so small a generator is flat magenta there
+    steps = found.energies["ColorStroke 1"][:, 0]
+    assert missed.square() < 1.05 * steps.min()
+
+
+def test_scattered_starts_lie_around_z0_and_may_end_in_many_answers(generator, start, patch, rng):
+    begin = scatter(generator, start[:1], 5, spread=0.5, rng=rng)
+    assert begin.shape == (5, 8) and torch.equal(begin[:1], start[:1])
+    assert len(begin.unique(dim=0)) == 5
+    found = edit(generator, start[:1], [ColorStroke(patch, (1, 0, 0))], begin=begin, steps=5)
+    torch.testing.assert_close(found.origin, start[:1].expand(5, -1))
+    assert len(found.image) == 5 and 1 <= found.shown <= 3
+    rows = generator.convert(start[:1], "w", "w_plus")
+    many = scatter(generator, rows, 3, space="w_plus", rng=rng)
+    torch.testing.assert_close(many[:, 1:] - rows[:, 1:], (many - rows)[:, :1].expand(
+        -1, generator.num_ws - 1, -1))  # all rows together, as a code of w would
 
 
 def test_going_on_starts_where_the_last_edit_ended(generator, start, patch):
     stroke = ColorStroke(patch, (1, 0, 0))
     first = edit(generator, start[:1], [stroke], steps=30, smoothness=0)
-    more = edit(generator, first.latent, [stroke], steps=5, smoothness=0)
+    more = edit(generator, first.origin, [stroke], begin=first.latent, steps=5, smoothness=0)
+    torch.testing.assert_close(more.frames[0], first.frames[0])
     assert more.energies["ColorStroke 1"][0] <= first.energies["ColorStroke 1"][-1] * 1.05
 
 
@@ -161,6 +244,48 @@ def test_what_is_fixed_stays_more_than_without(generator, start):
     assert changes[1] < 0.5 * changes[0]
 
 
+def test_a_warp_stroke_asks_for_the_warped_picture_inside_its_region(generator, start):
+    p, q = torch.tensor([[5.0, 5.0], [12.0, 12.0]]), torch.tensor([[8.0, 6.0], [12.0, 12.0]])
+    stroke = WarpStroke(p, q, radius=3)
+    energy = stroke.bind(generator, start, "w")
+    picture = generator.decode(start, space="w")
+    wanted = warp_mls(picture, p, q, grid_step=None)
+    torch.testing.assert_close(energy(start, wanted), torch.zeros(2), atol=1e-9, rtol=0)
+    assert (energy(start, picture) > 1e-5).all()
+    inside = along_ways(p, q, 3, 16)
+    elsewhere = torch.where(inside, wanted, torch.rand_like(wanted))
+    torch.testing.assert_close(energy(start, elsewhere), torch.zeros(2), atol=1e-9, rtol=0)
+    brighter = energy(start, wanted + 0.3)
+    torch.testing.assert_close(brighter, torch.full((2,), 0.09), atol=1e-5, rtol=0)
+
+
+def test_the_region_of_a_way_is_a_capsule():
+    mask = along_ways(torch.tensor([[3.0, 8.0]]), torch.tensor([[11.0, 8.0]]), 2, 16)
+    assert mask[8, 1:14].all() and not mask[8, 0] and not mask[8, 14]
+    assert mask[6, 3:12].all() and not mask[5].any() and not mask[6, 2]
+
+
+def test_a_moved_patch_is_as_it_was_elsewhere(generator, start):
+    p, q = torch.tensor([[5.0, 6.0]]), torch.tensor([[9.0, 8.0]])
+    energy = PatchMove(p, q, size=8, cell=4).bind(generator, start, "w")
+    picture = generator.decode(start, space="w")
+    moved = picture.clone()
+    moved[:, :, 4:12, 5:13] = picture[:, :, 2:10, 1:9]
+    torch.testing.assert_close(energy(start, moved), torch.zeros(2), atol=1e-7, rtol=0)
+    assert (energy(start, picture) > 1e-4).all()
+    plain = PatchMove(p, q, size=8, cell=4, edges=0).bind(generator, start, "w")
+    torch.testing.assert_close(plain(start, moved + 0.2), torch.full((2,), 0.04))
+    assert (energy(start, picture) > plain(start, picture)).all()
+
+
+def test_a_patch_at_the_border_is_cut(generator, start):
+    ends = torch.tensor([[3.0, 3.0]]), torch.tensor([[15.0, 15.0]])
+    energy = PatchMove(*ends, size=6, edges=0).bind(generator, start, "w")
+    moved = generator.decode(start, space="w")
+    moved[:, :, 12:, 12:] = moved[:, :, :4, :4].clone()  # 2 of the 6 rows hang over
+    torch.testing.assert_close(energy(start, moved), torch.zeros(2), atol=1e-9, rtol=0)
+
+
 def drag(start, end, fixed=None) -> Drag:
     return Drag(torch.tensor([start]), torch.tensor([end]), fixed=fixed)
 
@@ -178,6 +303,21 @@ def drag(start, end, fixed=None) -> Drag:
     (lambda g, w, m: edit(g, w, [drag([torch.nan, 3.0], [4.0, 4.0])]), "NaN"),
     (lambda g, w, m: edit(g, w, [drag([3.0, 3.0], [20.0, 4.0])]), "outside the picture"),
     (lambda g, w, m: edit(g, w, [drag([3.0], [4.0])]), "equally many"),
+    (lambda g, w, m: edit(g, w, ColorStroke(m, (1, 0, 0))), r"put it into \[ \]"),
+    (lambda g, w, m: edit(g, w, [lambda image: image.mean()]), "wrap a function in Anything"),
+    (lambda g, w, m: edit(g, w, None), "NoneType, but a list"),
+    (lambda g, w, m: edit(g, w, [Anything(lambda image: None)]), "returned None, but"),
+    (lambda g, w, m: edit(g, w, [Anything(lambda image: image.mean())]), r"shape \(\), but"),
+    (lambda g, w, m: edit(g, w, [Anything(lambda image: image)]), r"dim=\(1, 2, 3\)"),
+    (lambda g, w, m: edit(g, w, [Anything(lambda image: torch.zeros(2))]), "does not follow"),
+    (lambda g, w, m: edit(g, w, [Anything(3)]), "holds a int, which is no function"),
+    (lambda g, w, m: edit(g, w, [ColorStroke(m, 0.5)]), "red, green and blue"),
+    (lambda g, w, m: edit(g, w, [ColorStroke(m, (1, 0, 0))], begin=w[:1]), "belongs to which"),
+    (lambda g, w, m: edit(g, w, [SketchStroke(m, cell=0)]), "cell is 0"),
+    (lambda g, w, m: edit(g, w, [WarpStroke(torch.ones(1, 2), torch.ones(2, 2))]), "equally many"),
+    (lambda g, w, m: edit(g, w, [PatchMove(torch.ones(1, 2), 20 * torch.ones(1, 2))]), "outside"),
+    (lambda g, w, m: edit(g, w, [PatchMove(torch.ones(1, 2), torch.ones(1, 2), size=40)]), "size"),
+    (lambda g, w, m: scatter(g, w, 4, rng=torch.Generator()), "pass one"),
     (lambda g, w, m: edit(g, w, [drag([3.0, 3.0], [4.0, 4.0], m[:4])]), "do not lie on each other"),
 ])
 def test_a_wrong_call_says_what_to_do(call, sentence, generator, start, patch):

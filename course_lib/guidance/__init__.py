@@ -1,0 +1,25 @@
+"""Brush edits on the manifold: z* = argmin Σ_g L_g(G(z), v_g) + λ_s ‖z − z0‖².
+
+Each stroke v_g is a term of the energy; the generator keeps the answer a natural picture.
+`strokes` and `drag` hold the terms, `editing` the minimisation.
+
+Source: Zhu et al., "Generative Visual Manipulation on the Natural Image Manifold", ECCV 2016,
+section 3.2, eq. 6.
+"""
+
+from course_lib.guidance.drag import Drag
+from course_lib.guidance.editing import Edit, Editing, edit, scatter
+from course_lib.guidance.strokes import (
+    Anything,
+    ColorStroke,
+    Constraint,
+    PatchMove,
+    SketchStroke,
+    WarpStroke,
+    orientation_histograms,
+)
+
+__all__ = [
+    "Anything", "ColorStroke", "Constraint", "Drag", "Edit", "Editing", "PatchMove",
+    "SketchStroke", "WarpStroke", "edit", "orientation_histograms", "scatter",
+]

@@ -1,0 +1,123 @@
+"""Dragging a point: motion supervision on the generator's features, and point tracking.
+
+Source: Pan et al., "Drag Your GAN: Interactive Point-based Manipulation on the Generative Image
+Manifold", SIGGRAPH 2023, section 3.2.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from course_lib.checks import require_count, require_mask, require_number, require_option
+from course_lib.generators.base import Generator
+from course_lib.guidance.strokes import require_ways
+from course_lib.shapes import Latent, Mask, Points
+
+
+@dataclass(frozen=True)
+class Drag:
+    """What is at `start` should come to `end`.
+
+    Each step pulls the features around a handle one pixel towards its target, then looks where
+    the handle's first features have gone (point tracking).
+
+    Attributes:
+        start, end: points (x, y) in pixels of the picture.
+        fixed: (r, r), True where the features should stay as they are; None for nowhere.
+        layer: whose features; one at half the resolution or more if None.
+        radius: of the patch that is pulled, and reach of the tracking, in pixels.
+        keep: weight of what is fixed.
+    """
+
+    start: Points
+    end: Points
+    fixed: Mask | None = None
+    layer: str | None = None
+    weight: float | int = 1.0
+    radius: tuple[int, int] = (2, 4)
+    keep: float | int = 5.0
+
+    def bind(self, generator: Generator, latent: Latent, space: str) -> "Pull":
+        """Its term of the energy; it remembers where its handles are."""
+        require_ways(self.start, self.end, generator)
+        if self.fixed is not None:
+            require_mask(self.fixed, (generator.resolution, generator.resolution), "fixed")
+        if self.layer is not None:
+            require_option(self.layer, generator.layers, "layer")
+        require_number(self.keep, "keep", least=0)
+        for value in self.radius:
+            require_count(value, "radius", most=generator.resolution)
+        return Pull(self, generator, latent, space)
+
+
+class Pull:
+    """One edit's dragging: each start code has handles of its own, tracked from step to step.
+
+    Attributes:
+        place: where the handles are now, (batch, points, 2) in pixels.
+    """
+
+    def __init__(self, drag: Drag, generator: Generator, latent: Latent, space: str):
+        self.drag, self.generator, self.space = drag, generator, space
+        self.layer = drag.layer or generator.layers[-2 if len(generator.layers) > 1 else -1]
+        self.place = drag.start.to(latent).expand(len(latent), -1, -1).clone()
+        self.end = drag.end.to(latent)
+        with torch.no_grad():
+            self.first = self._features(latent)
+        self.handle = self._at(self.first, self.place)
+
+    def __call__(self, latent: Tensor, image: Tensor) -> Tensor:
+        """Pull, from where the handles are found in the pictures of these codes."""
+        features = self._features(latent)
+        with torch.no_grad():
+            self._track(features.detach())
+        to_go = self.end - self.place
+        distance = to_go.norm(dim=-1, keepdim=True)
+        step = to_go / distance.clamp(min=1)  # a pixel at most
+        offsets = _disc(self.drag.radius[0]).to(latent)
+        around = self.place[:, :, None] + offsets
+        here = self._at(features.detach(), around.flatten(1, 2))
+        ahead = self._at(features, (around + step[:, :, None]).flatten(1, 2))
+        moving = (distance > 0.5).to(latent).repeat_interleave(len(offsets), dim=1)
+        energy = ((ahead - here).abs().mean(dim=2) * moving[..., 0]).mean(dim=1)
+        if self.drag.fixed is not None:
+            energy = energy + self.drag.keep * self._change_where_fixed(features)
+        return energy
+
+    def missed(self) -> Float[Tensor, " batch"]:
+        """How far the handles are from their targets, in pixels."""
+        return (self.end - self.place).norm(dim=-1).mean(dim=1)
+
+    def _change_where_fixed(self, features: Tensor) -> Tensor:
+        free = F.interpolate((~self.drag.fixed).to(features)[None, None], features.shape[-2:])
+        return ((features - self.first).abs() * (1 - free)).mean(dim=(1, 2, 3))
+
+    def _features(self, latent: Tensor) -> Tensor:
+        return self.generator.features(latent, self.layer, space=self.space)
+
+    def _at(self, features: Tensor, points: Tensor) -> Tensor:
+        """Features (batch, points, channels) at (x, y) of the picture, bilinear."""
+        grid = (points + 0.5) / self.generator.resolution * 2 - 1
+        found = F.grid_sample(features, grid[:, None], align_corners=False, padding_mode="border")
+        return found[:, :, 0].transpose(1, 2)
+
+    def _track(self, features: Tensor) -> None:
+        """Move each handle to where, nearby, the features are most like its first ones."""
+        reach = self.drag.radius[1]
+        axis = torch.arange(-reach, reach + 1, device=features.device, dtype=features.dtype)
+        near = self.place[:, :, None] + torch.cartesian_prod(axis, axis)
+        batch, points = near.shape[:2]
+        found = self._at(features, near.flatten(1, 2)).unflatten(1, (points, -1))
+        change = (found - self.handle[:, :, None]).abs().mean(dim=-1)
+        best = change.argmin(dim=2)
+        self.place = near[torch.arange(batch)[:, None], torch.arange(points), best]
+
+
+def _disc(radius: int) -> Tensor:
+    """Offsets (x, y) of the pixels within `radius`."""
+    axis = torch.arange(-radius, radius + 1)
+    offsets = torch.cartesian_prod(axis, axis)
+    return offsets[offsets.square().sum(dim=1) <= radius**2]

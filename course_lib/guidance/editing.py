@@ -1,0 +1,283 @@
+"""Minimising the energy of an edit, all at once (`edit`) or step by step (`Editing`).
+
+The change of a code is measured along the principal axes of the space's codes, each in its own
+deviation: ‖z − z0‖² is the Mahalanobis distance. In z, whose prior is N(0, 1), that is the
+paper's formula; in w it keeps a change as likely as w's own, where single coordinates would not.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from course_lib.checks import require_count, require_number
+from course_lib.generators.base import Generator
+from course_lib.guidance.drag import Pull
+from course_lib.guidance.strokes import Constraint
+from course_lib.projection import ramp
+from course_lib.results import Callback
+from course_lib.shapes import Image, Latent
+
+CLOSE = "close to the input"
+
+
+@dataclass(frozen=True)
+class Edit:
+    """What an edit found; several starts are ranked by their cost, lowest first.
+
+    Attributes:
+        latent: (starts, ...) in `space`; image: their pictures.
+        energies: each constraint's weighted term and "close to the input", (steps, starts).
+        frames: G along the straight line from the first start's z0 to its answer.
+        handles: where the drags' handles ended, (starts, points, 2), one entry a drag.
+        origin: z0 of each start, in the same order.
+        cost: the whole energy of each answer.
+        missed: how far each constraint is from being met: in pixels for drags, for others the
+            root of the unweighted term (for colours and warps the rms error in [0, 1]).
+    """
+
+    latent: Latent
+    space: str
+    image: Image
+    energies: dict[str, Float[Tensor, "steps starts"]]
+    frames: Float[Tensor, "steps_shown 3 r r"]
+    handles: tuple[Tensor, ...]
+    origin: Latent
+    cost: Float[Tensor, " starts"]
+    missed: dict[str, Float[Tensor, " starts"]]
+
+    @property
+    def shown(self) -> int:
+        """How many of the starts, from the first, are worth showing (see `worth_showing`)."""
+        return worth_showing(self.cost)
+
+
+def edit(
+    generator: Generator,
+    latent: Latent,
+    constraints: Sequence[Constraint],
+    *,
+    space: str = "w",
+    smoothness: float | int = 0.02,
+    steps: int = 80,
+    learning_rate: float | int = 0.1,
+    begin: Float[Tensor, "starts ..."] | None = None,
+    frames: int = 8,
+    callback: Callback | None = None,
+) -> Edit:
+    """Change codes until their pictures satisfy the constraints.
+
+    Args:
+        latent: z0 in `space`: a photo's code, a sample's, or several starts at once.
+        smoothness: λ_s, weight of the mean squared change, along the principal axes of the
+            space's codes in deviations; 0 to forget z0, as for random starts.
+        learning_rate: of Adam at its highest, in deviations.
+        begin: codes to begin at, if not at z0: an earlier answer's `latent` (with its `origin`
+            as z0) after a stroke was added, or several around one z0 (see `scatter`).
+        frames: of the morph from z0 to the answer.
+        callback: called with the step and the pictures so far.
+    Raises:
+        ValueError: there is no constraint, a mask does not fit, or the codes are of another space.
+    """
+    require_count(steps, "steps", least=0)
+    require_count(frames, "frames", least=2)
+    editing = Editing(
+        generator, latent, constraints, space=space, smoothness=smoothness, begin=begin,
+        learning_rate=learning_rate, settle=steps,
+    )
+    for step in range(steps):
+        image = editing.step(ramp(step / steps))
+        if callback:
+            callback(step, image)
+    return editing.result(frames=frames)
+
+
+class Editing:
+    """An edit under way: take a step, look, change the strokes, step on.
+
+    Args:
+        generator, latent, constraints, space, smoothness, learning_rate, begin: as in `edit`.
+        settle: after so many steps the candidates' order stays, until the strokes change.
+
+    Attributes:
+        age: steps since the strokes were last changed.
+        energies: the terms of the last step, by name, (starts,).
+        order: the starts by their cost at the last step, lowest first; (starts,).
+    """
+
+    def __init__(
+        self, generator: Generator, latent: Latent, constraints: Sequence[Constraint], *,
+        space: str = "w", smoothness: float | int = 0.02, learning_rate: float | int = 0.1,
+        begin: Float[Tensor, "starts ..."] | None = None, settle: int = 40,
+    ) -> None:
+        generator.require_latent(latent, space)
+        begin = latent if begin is None else begin
+        generator.require_latent(begin, space)
+        require_number(learning_rate, "learning_rate", least=0)
+        require_count(settle, "settle", least=0)
+        if len(begin) % len(latent):
+            raise ValueError(
+                f"begin holds {len(begin)} codes for {len(latent)} codes z0, so it is open which "
+                f"belongs to which: pass as many as there are z0, or several for a single one."
+            )
+        self.generator, self.space, self.settle = generator, space, settle
+        self.learning_rate = learning_rate
+        self.origin = latent.detach().repeat_interleave(len(begin) // len(latent), dim=0)
+        self._axes, deaxes = principal_axes(generator, space)
+        self.change = ((begin.detach() - self.origin) @ deaxes).requires_grad_()
+        self.order = torch.arange(len(begin), device=latent.device)
+        self.ask(constraints, smoothness=smoothness)
+
+    def ask(self, constraints: Sequence[Constraint], *, smoothness: float | int) -> None:
+        """Change the strokes, or λ_s, and go on from the codes as they are now."""
+        require_number(smoothness, "smoothness", least=0)
+        _require_constraints(constraints)
+        terms = {f"{type(c).__name__} {i + 1}": (c.weight, c.bind(self.generator, self.origin,
+                                                                 self.space))
+                 for i, c in enumerate(constraints)}
+        self._terms, self.smoothness, self.age = terms, smoothness, 0
+        self.energies = {}
+        self.history: dict[str, list[Tensor]] = {name: [] for name in [*terms, CLOSE]}
+        self._optimizer = torch.optim.Adam([self.change], lr=self.learning_rate)
+
+    @property
+    def latent(self) -> Latent:
+        """The codes as they are now, (starts, ...), in the order they were given."""
+        return (self.origin + self.change @ self._axes).detach()
+
+    def step(self, rate: float | int = 1.0) -> Image:
+        """One step of Adam at this share of its rate; returns the pictures before it."""
+        code = self.origin + self.change @ self._axes
+        image = self.generator.decode(code, space=self.space)
+        self.energies = self._energies(code, image)
+        cost = sum(self.energies.values())
+        self._optimizer.param_groups[0]["lr"] = self.learning_rate * rate
+        self._optimizer.zero_grad()
+        cost.sum().backward()
+        self._optimizer.step()
+        self.energies = {name: value.detach() for name, value in self.energies.items()}
+        for name, value in self.energies.items():
+            self.history[name].append(value.cpu())
+        if self.age <= self.settle:
+            self.order = cost.detach().argsort(stable=True)
+        self.age += 1
+        return image.detach()
+
+    @torch.no_grad()
+    def result(self, *, frames: int = 8) -> Edit:
+        """What has been found so far."""
+        code = self.latent
+        image = self.generator.decode(code, space=self.space)
+        cost = sum(self._energies(code, image).values())
+        order = cost.argsort(stable=True) if 0 < self.age <= self.settle else self.order
+        missed = {name: self._missed(name, code, image)[order].cpu() for name in self._terms}
+        handles = tuple(term.place[order].cpu() for _, term in self._terms.values()
+                        if isinstance(term, Pull))
+        energies = {name: torch.stack(values)[:, order.cpu()] if values
+                    else torch.zeros(0, len(code)) for name, values in self.history.items()}
+        return Edit(
+            code[order], self.space, image[order], energies, self.morph(int(order[0]), frames),
+            handles, self.origin[order], cost[order].cpu(), missed,
+        )
+
+    @torch.no_grad()
+    def morph(self, start: int, frames: int) -> Float[Tensor, "frames 3 r r"]:
+        """G along the straight line from z0 to the code of this start."""
+        shares = torch.linspace(0, 1, frames).to(self.change)
+        return self.at(start, shares)
+
+    @torch.no_grad()
+    def at(self, start: int, shares: Float[Tensor, " frames"]) -> Float[Tensor, "frames 3 r r"]:
+        """G at these shares of the way from z0 (0) to the code of this start (1)."""
+        shares = shares.to(self.change).reshape(-1, *[1] * (self.change.ndim - 1))
+        change = (self.change[start] @ self._axes)[None]
+        return self.generator.decode(self.origin[start][None] + shares * change, space=self.space)
+
+    def _energies(self, code: Tensor, image: Tensor) -> dict[str, Tensor]:
+        values = {name: weight * term(code, image) for name, (weight, term) in self._terms.items()}
+        return values | {CLOSE: self.smoothness * self.change.square().flatten(1).mean(dim=1)}
+
+    def _missed(self, name: str, code: Tensor, image: Tensor) -> Tensor:
+        term = self._terms[name][1]
+        return term.missed() if isinstance(term, Pull) else term(code, image).clamp(min=0).sqrt()
+
+
+def scatter(
+    generator: Generator, latent: Latent, n: int, *, space: str = "w", spread: float | int = 0.3,
+    rng: torch.Generator,
+) -> Float[Tensor, "starts ..."]:
+    """`n` codes around one z0, itself first: starts that may end in different answers.
+
+    Args:
+        spread: how far, in deviations along the principal axes of the space's codes.
+    """
+    generator.require_latent(latent, space)
+    require_count(n, "n")
+    require_number(spread, "spread", least=0)
+    if len(latent) != 1:
+        raise ValueError(
+            f"latent holds {len(latent)} codes, so it is open around which to scatter: pass one."
+        )
+    rows = latent.shape[1:-1]
+    noise = torch.randn(n, *[1] * len(rows), latent.shape[-1], generator=rng, device=rng.device)
+    noise[0] = 0
+    return latent + spread * noise.to(latent) @ principal_axes(generator, space)[0]
+
+
+def principal_axes(
+    generator: Generator, space: str
+) -> tuple[Float[Tensor, "dim dim"], Float[Tensor, "dim dim"]]:
+    """The axes of a space's codes, each as long as their deviation along it, and the inverse.
+
+    Changes in deviations times the first are changes of codes. In z both are the identity; the
+    rows of w_plus have those of w.
+    """
+    generator.require_space(space)
+    if space == "z":
+        eye = torch.eye(generator.z_dim, device=generator.device)
+        return eye, eye
+    with torch.no_grad():
+        codes = generator.sample_latent(
+            10_000, space="w" if space == "w_plus" else space,
+            rng=torch.Generator().manual_seed(123))
+    variance, axes = torch.linalg.eigh(torch.cov(codes.T))
+    deviation = variance.clamp(min=1e-6 * variance[-1]).sqrt()
+    return (axes * deviation).T, axes / deviation
+
+
+def worth_showing(cost: Float[Tensor, " starts"]) -> int:
+    """How many of the answers, cheapest first, are worth showing.
+
+    Of the best half those that cost less than twice its mean, as the paper's interface does.
+    """
+    best = cost.sort().values[: -(-len(cost) // 2)]
+    return max(1, int((best < 2 * best.mean()).sum()))
+
+
+def ranked(order: Int[Tensor, " starts"], cost: Float[Tensor, " starts"]) -> list[int]:
+    """The starts that are worth showing, by an order that may have been settled earlier."""
+    return order[: worth_showing(cost)].tolist()
+
+
+def _require_constraints(constraints: object) -> None:
+    """Raise a `ValueError` unless these are constraints with weights, in a list."""
+    if isinstance(constraints, Constraint):
+        raise ValueError(
+            f"constraints is a single {type(constraints).__name__}, but they add up, so a list "
+            f"of them is needed: put it into [ ]."
+        )
+    if not isinstance(constraints, Sequence) or isinstance(constraints, str):
+        raise ValueError(
+            f"constraints is a {type(constraints).__name__}, but a list of strokes is needed."
+        )
+    if not constraints:
+        raise ValueError("there is no constraint, so nothing would change: add a stroke.")
+    for constraint in constraints:
+        if not isinstance(constraint, Constraint):
+            raise ValueError(
+                f"constraints holds a {type(constraint).__name__}, which asks nothing of a "
+                f"picture: take a stroke, or wrap a function in Anything(function)."
+            )
+        require_number(constraint.weight, "weight", least=0)
