@@ -91,6 +91,13 @@ class Pull:
         """How far the handles are from their targets, in pixels."""
         return (self.end - self.place).norm(dim=-1).mean(dim=1)
 
+    def go_on(self, before: "list[Pull]") -> None:
+        """Handles with the start of an earlier one are where that one was found."""
+        for other in before:
+            same = (self.drag.start[:, None] == other.drag.start).all(dim=-1)
+            for new, old in same.nonzero().tolist():
+                self.place[:, new] = other.place[:, old]
+
     def _change_where_fixed(self, features: Tensor) -> Tensor:
         free = F.interpolate((~self.drag.fixed).to(features)[None, None], features.shape[-2:])
         return ((features - self.first).abs() * (1 - free)).mean(dim=(1, 2, 3))

@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from course_lib.checks import require_count, require_number
 from course_lib.generators.base import Generator
 from course_lib.guidance.drag import Pull
-from course_lib.guidance.strokes import Constraint
+from course_lib.guidance.strokes import Constraint, Energy
 from course_lib.projection import ramp
 from course_lib.results import Callback
 from course_lib.shapes import Image, Latent
@@ -83,6 +83,8 @@ def edit(
     """
     require_count(steps, "steps", least=0)
     require_count(frames, "frames", least=2)
+    if isinstance(constraints, Sequence) and not constraints:
+        raise ValueError("there is no constraint, so nothing would change: add a stroke.")
     editing = Editing(
         generator, latent, constraints, space=space, smoothness=smoothness, begin=begin,
         learning_rate=learning_rate, settle=steps,
@@ -98,13 +100,16 @@ class Editing:
     """An edit under way: take a step, look, change the strokes, step on.
 
     Args:
-        generator, latent, constraints, space, smoothness, learning_rate, begin: as in `edit`.
+        generator, latent, space, smoothness, learning_rate, begin: as in `edit`.
+        constraints: may be none at first, which leaves the codes where they are.
         settle: after so many steps the candidates' order stays, until the strokes change.
 
     Attributes:
+        origin: z0 of each start.
         age: steps since the strokes were last changed.
-        energies: the terms of the last step, by name, (starts,).
-        order: the starts by their cost at the last step, lowest first; (starts,).
+        image: the pictures that were looked at last, (starts, 3, r, r).
+        energies: its terms by name, (starts,).
+        order: the starts by their cost, lowest first; (starts,).
     """
 
     def __init__(
@@ -123,22 +128,33 @@ class Editing:
                 f"belongs to which: pass as many as there are z0, or several for a single one."
             )
         self.generator, self.space, self.settle = generator, space, settle
+        self._terms: dict[str, tuple[float | int, Energy]] = {}
         self.learning_rate = learning_rate
         self.origin = latent.detach().repeat_interleave(len(begin) // len(latent), dim=0)
         self._axes, deaxes = principal_axes(generator, space)
         self.change = ((begin.detach() - self.origin) @ deaxes).requires_grad_()
         self.order = torch.arange(len(begin), device=latent.device)
+        self.look()
         self.ask(constraints, smoothness=smoothness)
 
-    def ask(self, constraints: Sequence[Constraint], *, smoothness: float | int) -> None:
-        """Change the strokes, or λ_s, and go on from the codes as they are now."""
+    def ask(
+        self, constraints: Sequence[Constraint], *, smoothness: float | int | None = None
+    ) -> None:
+        """Change the strokes, or λ_s, and go on from the codes as they are now.
+
+        Drags whose start is one of before go on from where their handles are.
+        """
+        smoothness = self.smoothness if smoothness is None else smoothness
         require_number(smoothness, "smoothness", least=0)
         _require_constraints(constraints)
-        terms = {f"{type(c).__name__} {i + 1}": (c.weight, c.bind(self.generator, self.origin,
-                                                                 self.space))
-                 for i, c in enumerate(constraints)}
-        self._terms, self.smoothness, self.age = terms, smoothness, 0
-        self.energies = {}
+        before = [term for _, term in self._terms.values() if isinstance(term, Pull)]
+        terms = {}
+        for index, constraint in enumerate(constraints):
+            term = constraint.bind(self.generator, self.origin, self.space)
+            if isinstance(term, Pull):
+                term.go_on(before)
+            terms[f"{type(constraint).__name__} {index + 1}"] = constraint.weight, term
+        self._terms, self.smoothness, self.age, self.energies = terms, smoothness, 0, {}
         self.history: dict[str, list[Tensor]] = {name: [] for name in [*terms, CLOSE]}
         self._optimizer = torch.optim.Adam([self.change], lr=self.learning_rate)
 
@@ -149,6 +165,8 @@ class Editing:
 
     def step(self, rate: float | int = 1.0) -> Image:
         """One step of Adam at this share of its rate; returns the pictures before it."""
+        if not self._terms:
+            return self.image
         code = self.origin + self.change @ self._axes
         image = self.generator.decode(code, space=self.space)
         self.energies = self._energies(code, image)
@@ -162,8 +180,28 @@ class Editing:
             self.history[name].append(value.cpu())
         if self.age <= self.settle:
             self.order = cost.detach().argsort(stable=True)
-        self.age += 1
-        return image.detach()
+        self.age, self.image = self.age + 1, image.detach()
+        return self.image
+
+    @property
+    def shown(self) -> list[int]:
+        """The starts that are worth showing, the best one first."""
+        if not self.energies:
+            return self.order.tolist()
+        return self.order[: worth_showing(sum(self.energies.values()))].tolist()
+
+    @torch.no_grad()
+    def look(self) -> Image:
+        """The pictures of the codes as they are now."""
+        self.image = self.generator.decode(self.latent, space=self.space)
+        return self.image
+
+    @torch.no_grad()
+    def missed(self) -> dict[str, Float[Tensor, " starts"]]:
+        """How far each constraint is from being met, as in `Edit`; in the order given."""
+        code = self.latent
+        image = self.generator.decode(code, space=self.space)
+        return {name: self._missed(name, code, image) for name in self._terms}
 
     @torch.no_grad()
     def result(self, *, frames: int = 8) -> Edit:
@@ -256,11 +294,6 @@ def worth_showing(cost: Float[Tensor, " starts"]) -> int:
     return max(1, int((best < 2 * best.mean()).sum()))
 
 
-def ranked(order: Int[Tensor, " starts"], cost: Float[Tensor, " starts"]) -> list[int]:
-    """The starts that are worth showing, by an order that may have been settled earlier."""
-    return order[: worth_showing(cost)].tolist()
-
-
 def _require_constraints(constraints: object) -> None:
     """Raise a `ValueError` unless these are constraints with weights, in a list."""
     if isinstance(constraints, Constraint):
@@ -272,8 +305,6 @@ def _require_constraints(constraints: object) -> None:
         raise ValueError(
             f"constraints is a {type(constraints).__name__}, but a list of strokes is needed."
         )
-    if not constraints:
-        raise ValueError("there is no constraint, so nothing would change: add a stroke.")
     for constraint in constraints:
         if not isinstance(constraint, Constraint):
             raise ValueError(

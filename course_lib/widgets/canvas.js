@@ -10,6 +10,7 @@ const INK = ["#D55E00", "#0072B2", "#009E73", "#E69F00", "#CC79A7", "#000000", "
 const NAMES = ["vermilion", "blue", "green", "orange", "pink", "black", "white"];
 const PART = 2 ** 21; // bytes a message: servers close connections over larger ones
 const MOST = 2 ** 26; // bytes of a photo
+const BRUSHES = { color: "Colour", sketch: "Sketch", hold: "Hold still", warp: "Warp", drag: "Drag" };
 const REACH = 18; // how near to a point a pointer takes hold of it, in screen pixels
 
 const HELP = {
@@ -21,6 +22,14 @@ const HELP = {
   points: "Click to set a handle, drag it to move the picture. Keys: arrows move the handle "
     + "(Shift: further), N and P choose another, Enter sets one at the cross, Delete removes it.",
   move: "Drag the outlined region. Keys: arrows move it (Shift: further).",
+  pick: "Click a picture to choose it. Keys: arrows.",
+};
+const HINTS = {
+  color: "This colour shall be here. ",
+  sketch: "An edge shall run here. ",
+  hold: "What is here shall stay, whatever is dragged. ",
+  warp: "What is around the start shall look as if it had been carried to the end. ",
+  drag: "What is at the start shall go to the end. ",
 };
 
 const STYLE = `
@@ -52,6 +61,7 @@ const STYLE = `
 .sw-stage canvas { position: absolute; inset: 0; width: 100%; height: 100%; }
 .sw-stage[data-mode=brush], .sw-stage[data-mode=lasso] { cursor: crosshair; }
 .sw-stage[data-mode=points] { cursor: pointer; }
+.sw-stage[data-mode=pick] { cursor: pointer; }
 .sw-stage[data-mode=move] { cursor: grab; }
 .sw-stage.sw-before::after { content: "before"; position: absolute; left: 6px; top: 6px;
   padding: 3px 8px; line-height: 1.3; border-radius: 3px; background: #000c; color: #fff; }
@@ -90,7 +100,8 @@ class View {
     this.held = null; // index of the point, or where the region was taken
     this.chosen = 0; // the point that the keyboard moves
     this.zoom = 1;
-    this.size = 10;
+    [this.size, this.largest] = model.get("brush_size");
+    this.brush = model.get("brushes")[0]; // in mode "brushes"
     this.color = INK[0];
     this.erases = false;
     this.keyed = false; // show the cross only to those who use keys
@@ -109,8 +120,8 @@ class View {
     this.over = element("canvas", { ariaHidden: "true" });
     this.ink = document.createElement("canvas"); // strokes, at the picture's own size
     this.stage = element("div", { className: "sw-stage" }, this.ground, this.over);
-    this.stage.dataset.mode = mode;
-    this.help = element("p", { className: "sw-help", textContent: HELP[mode] });
+    this.help = element("p", { className: "sw-help" });
+    this.showHand();
     if (mode !== "look") {
       this.help.id = `sw-help-${Math.random().toString(36).slice(2)}`;
       this.stage.tabIndex = 0;
@@ -136,6 +147,19 @@ class View {
     el.append(this.root);
   }
 
+  hand() { // what a pointer does: as the mode says, or the chosen brush
+    const mode = this.model.get("mode");
+    if (mode !== "brushes") return mode;
+    return !this.erases && ["warp", "drag"].includes(this.brush) ? "points" : "brush";
+  }
+
+  showHand() {
+    const hand = this.hand();
+    const hint = this.model.get("mode") === "brushes" && !this.erases ? HINTS[this.brush] : "";
+    this.stage.dataset.mode = hand;
+    this.help.textContent = hint + HELP[hand];
+  }
+
   button(text, act, properties = {}) {
     return element("button", { type: "button", textContent: text, onclick: act, ...properties });
   }
@@ -146,8 +170,8 @@ class View {
 
   toolbar(mode) {
     const bar = element("div", { className: "sw-bar" });
-    if (mode === "brush") bar.append(...this.brushControls());
-    if (mode !== "look") {
+    if (mode === "brush" || mode === "brushes") bar.append(...this.brushControls());
+    if (mode !== "look" && mode !== "pick") {
       this.undoButton = this.button("Undo", () => this.undo());
       this.redoButton = this.button("Redo", () => this.redo());
       const group = this.group("History", this.undoButton, this.redoButton);
@@ -166,19 +190,32 @@ class View {
   }
 
   brushControls() {
-    const pens = [["Brush", false], ["Eraser", true]].map(([text, erases]) =>
-      this.button(text, () => { this.erases = erases; refresh(); }));
+    const brushes = this.model.get("brushes"); // none in mode "brush", which has one
+    const kinds = brushes.length ? brushes.map((kind) => [BRUSHES[kind], false, kind])
+      : [["Brush", false, undefined]];
+    const pens = [...kinds, ["Eraser", true]].map(([text, erases, kind]) =>
+      this.button(text, () => {
+        this.erases = erases;
+        if (!erases) this.brush = kind;
+        refresh();
+      }));
     const inks = INK.map((color, i) => this.button("", () => pick(color), {
       className: "sw-ink", ariaLabel: NAMES[i], title: NAMES[i],
       style: `background: ${color}`, role: "radio",
     }));
     const other = element("input", { type: "color", value: this.color,
       oninput: () => pick(other.value) });
-    const size = element("input", { type: "range", min: 1, max: 60, value: this.size,
+    const size = element("input", { type: "range", min: 1, max: this.largest, value: this.size,
       oninput: () => { this.size = Number(size.value); this.draw(); } });
-    const pick = (color) => { this.color = color; this.erases = false; refresh(); };
+    const pick = (color) => {
+      Object.assign(this, { color, erases: false, brush: brushes[0] });
+      refresh();
+    };
     const refresh = () => {
-      pens.forEach((pen, i) => pen.setAttribute("aria-pressed", this.erases === (i === 1)));
+      pens.forEach((pen, i) => pen.setAttribute("aria-pressed", this.erases
+        ? i === kinds.length : i < kinds.length && kinds[i][2] === this.brush));
+      this.lift();
+      this.showHand();
       inks.forEach((ink, i) => ink.setAttribute("aria-checked",
         !this.erases && this.color === INK[i]));
       this.draw();
@@ -232,6 +269,7 @@ class View {
       on("change:shows_before", this.showPicture),
       on("change:note", this.showTexts), on("change:error", this.showTexts),
       on("change:_marks", this.takeMarks), on("change:outline", this.draw),
+      on("change:picked", this.draw), on("change:choices", this.draw),
       () => this.model.off("msg:custom", message), () => this.watcher.disconnect(),
     ];
     const stage = this.stage;
@@ -375,10 +413,11 @@ class View {
   }
 
   press(event) {
-    const mode = this.model.get("mode");
+    const mode = this.hand();
     if (mode === "look" || this.pointer !== null || event.button !== 0) return;
     event.preventDefault();
     this.stage.focus({ preventScroll: true });
+    if (mode === "pick") return void this.pick(this.cellAt(this.place(event)));
     this.lift();
     this.keyed = false;
     this.pointer = event.pointerId;
@@ -433,7 +472,7 @@ class View {
   begin(at) {
     const lasso = this.model.get("mode") === "lasso";
     this.stroke = lasso ? [round(at)] : { points: [round(at)], color: this.color,
-      width: this.size, erases: this.erases };
+      width: this.size, erases: this.erases, kind: this.brush ?? "color" };
   }
 
   extend(at) {
@@ -448,12 +487,20 @@ class View {
     if (stroke.points) {
       this.remember();
       this.marks.strokes.push(stroke);
+      if (stroke.erases) this.wipe(stroke);
     } else if (stroke.length > 2) {
       this.remember();
       this.marks.lasso = stroke.map((at) => round(this.inside(at)));
     } else return; // a click is no outline
     this.refresh();
     this.send();
+  }
+
+  wipe({ points, width }) { // handles under the eraser go as well
+    const near = (place) => points.some(([x, y]) =>
+      Math.hypot(x - place[0], y - place[1]) <= width / 2 + 1);
+    this.marks.pairs = this.marks.pairs.filter(({ start, end }) => !near(start) && !near(end));
+    this.chosen = 0;
   }
 
   lift() { // end what the keyboard was drawing
@@ -477,14 +524,16 @@ class View {
 
   add(at) {
     const place = round(this.inside(at));
-    this.marks.pairs.push({ start: place, end: place, fresh: true });
+    const painted = this.model.get("mode") === "brushes";
+    this.marks.pairs.push({ start: place, end: place, fresh: !painted,
+      kind: painted ? this.brush : "drag", width: this.size });
     this.send();
     return this.marks.pairs.length - 1;
   }
 
   carry(at) {
     if (this.held === null) return;
-    if (this.model.get("mode") === "points") {
+    if (this.hand() === "points") {
       this.marks.pairs[this.held].end = round(this.inside(at));
     } else {
       const [x, y] = this.start.offset;
@@ -505,7 +554,7 @@ class View {
   key(event) {
     const arrows = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
     const command = event.ctrlKey || event.metaKey;
-    const mode = this.model.get("mode");
+    const mode = this.hand();
     const name = event.key.toLowerCase();
     const act = command
       ? { z: () => (event.shiftKey ? this.redo() : this.undo()), y: () => this.redo() }[name]
@@ -526,6 +575,7 @@ class View {
     };
     return {
       look: {},
+      pick: {},
       brush: { " ": () => this.togglePen(), escape: () => this.lift() },
       lasso: { " ": () => this.corner(), enter: () => this.close(), escape: () => this.lift() },
       move: {},
@@ -539,10 +589,41 @@ class View {
     return (this.at = this.inside(this.at));
   }
 
+  // ---- pictures to pick from
+
+  cellAt([x, y]) {
+    const columns = this.model.get("columns");
+    const rows = Math.ceil(this.model.get("choices") / columns);
+    const along = (at, length, count) => Math.min(count - 1, Math.floor((at / length) * count));
+    return along(y, this.ground.height, rows) * columns + along(x, this.ground.width, columns);
+  }
+
+  pick(index) {
+    const choices = this.model.get("choices");
+    if (index < 0 || index >= choices) return;
+    this.model.set("picked", index);
+    this.model.save_changes();
+    this.say(`Picture ${index + 1} of ${choices}`);
+    this.draw();
+  }
+
+  drawPicked(pen, scale, dots) {
+    const columns = this.model.get("columns");
+    const rows = Math.ceil(this.model.get("choices") / columns);
+    const [wide, high] = [this.over.width / columns, (this.ground.height * scale) / rows];
+    const index = this.model.get("picked");
+    pen.strokeStyle = "#0072B2";
+    pen.lineWidth = 5 * dots;
+    pen.strokeRect((index % columns) * wide + 2.5 * dots, Math.floor(index / columns) * high
+      + 2.5 * dots, wide - 5 * dots, high - 5 * dots);
+  }
+
   step([dx, dy], by) {
-    const mode = this.model.get("mode");
+    const mode = this.hand();
     const pair = this.marks.pairs[this.chosen];
-    if (mode === "points" && pair) {
+    if (mode === "pick") {
+      this.pick(this.model.get("picked") + dx + dy * this.model.get("columns"));
+    } else if (mode === "points" && pair) {
       this.remember();
       pair.end = round(this.inside([pair.end[0] + by * dx, pair.end[1] + by * dy]));
       this.choose(this.chosen);
@@ -611,26 +692,37 @@ class View {
     const region = this.model.get("outline").map(([x, y]) => spot([x + dx, y + dy]));
     this.drawOutline(pen, region, dots, true);
     this.marks.pairs.forEach((pair, i) =>
-      this.drawPair(pen, spot(pair.start), spot(pair.end), dots, i === this.chosen));
-    if (this.keyed) this.drawCross(pen, spot(this.cross()), dots, scale);
+      this.drawPair(pen, spot(pair.start), spot(pair.end), dots, i === this.chosen, pair.kind));
+    if (this.model.get("mode") === "pick") this.drawPicked(pen, scale, dots);
+    else if (this.keyed) this.drawCross(pen, spot(this.cross()), dots, scale);
   }
 
   drawInk() {
     const pen = this.ink.getContext("2d");
     pen.clearRect(0, 0, this.ink.width, this.ink.height);
     const now = this.stroke?.points ? [this.stroke] : [];
-    for (const { points, color, width, erases } of [...this.marks.strokes, ...now]) {
+    for (const stroke of [...this.marks.strokes, ...now]) {
+      const { color, width, erases, kind } = stroke;
       pen.globalCompositeOperation = erases ? "destination-out" : "source-over";
-      Object.assign(pen, { strokeStyle: color, fillStyle: color, lineWidth: width,
-        lineCap: "round", lineJoin: "round" });
-      pen.beginPath();
-      const [[x, y], ...rest] = points;
-      pen.moveTo(x + 0.5, y + 0.5);
-      if (!rest.length) pen.lineTo(x + 0.5, y + 0.5); // a dab
-      for (const [nextX, nextY] of rest) pen.lineTo(nextX + 0.5, nextY + 0.5);
-      pen.stroke();
+      if (erases || (kind ?? "color") === "color") this.drawStroke(pen, stroke, color, width);
+      else if (kind === "hold") this.drawStroke(pen, stroke, "#56B4E980", width);
+      else { // a sketch: black on white, to be seen on anything
+        this.drawStroke(pen, stroke, "#fff", width + 1);
+        this.drawStroke(pen, stroke, "#000", width);
+      }
     }
     pen.globalCompositeOperation = "source-over";
+  }
+
+  drawStroke(pen, { points }, color, width) {
+    Object.assign(pen, { strokeStyle: color, fillStyle: color, lineWidth: width,
+      lineCap: "round", lineJoin: "round" });
+    pen.beginPath();
+    const [[x, y], ...rest] = points;
+    pen.moveTo(x + 0.5, y + 0.5);
+    if (!rest.length) pen.lineTo(x + 0.5, y + 0.5); // a dab
+    for (const [nextX, nextY] of rest) pen.lineTo(nextX + 0.5, nextY + 0.5);
+    pen.stroke();
   }
 
   drawOutline(pen, points, dots, closed) {
@@ -646,7 +738,7 @@ class View {
     pen.setLineDash([]);
   }
 
-  drawPair(pen, start, end, dots, chosen) {
+  drawPair(pen, start, end, dots, chosen, kind) {
     for (const [color, width] of [["#000", 4], ["#fff", 2]]) {
       Object.assign(pen, { strokeStyle: color, lineWidth: width * dots });
       pen.beginPath();
@@ -655,7 +747,8 @@ class View {
       pen.stroke();
     }
     this.disc(pen, start, 5 * dots, "#E69F00", dots);
-    this.disc(pen, end, (chosen ? 8.5 : 6.5) * dots, "#0072B2", dots * (chosen ? 1.6 : 1));
+    const color = kind === "warp" ? "#009E73" : "#0072B2";
+    this.disc(pen, end, (chosen ? 8.5 : 6.5) * dots, color, dots * (chosen ? 1.6 : 1));
   }
 
   disc(pen, [x, y], radius, color, dots) {
@@ -669,7 +762,7 @@ class View {
   }
 
   drawCross(pen, [x, y], dots, scale) {
-    const mode = this.model.get("mode");
+    const mode = this.hand();
     if (mode === "move" || (mode === "points" && this.marks.pairs.length)) return;
     const arm = mode === "brush" ? Math.max(6 * dots, (this.size * scale) / 2) : 10 * dots;
     for (const [color, width] of [["#000", 4], ["#fff", 1.8]]) {

@@ -1,4 +1,4 @@
-"""A picture to draw on: brush, lasso, pairs of points, and a region to move about.
+"""A picture to draw on: brush, lasso, pairs of points, a region to move about; or to pick from.
 
 The browser draws (canvas.js, beside this file), so that ink shows at once even while Python
 computes. Python hears of the marks when a stroke ends, or while a handle is dragged; of marks
@@ -30,7 +30,8 @@ from course_lib.shapes import Image, Mask
 Place = tuple[float | int, float | int]
 """(x, y) in pixels, (0, 0) being the centre of the top left pixel."""
 
-MODES = ("look", "brush", "lasso", "points", "move")
+MODES = ("look", "brush", "lasso", "points", "move", "brushes", "pick")
+BRUSHES = ("color", "sketch", "hold", "warp", "drag")
 ACTIONS = ("before", "reset", "save", "photo")
 UNSENT = {"sync": True, "echo_update": False}  # else each stroke would come back to the browser
 
@@ -44,12 +45,14 @@ class Stroke:
         color: as in CSS, "#D55E00".
         width: of the brush, in pixels.
         erases: whether it took ink away.
+        kind: which of the canvas's `brushes` drew it.
     """
 
     points: tuple[Place, ...]
     color: str = "#D55E00"
     width: float | int = 10
     erases: bool = False
+    kind: str = "color"
 
 
 @dataclass(frozen=True)
@@ -59,11 +62,14 @@ class Pair:
     Attributes:
         start, end: (x, y) in pixels.
         fresh: `start` is a place of the picture as shown, not yet of the input.
+        kind: which of the canvas's `brushes` set it; width: of that brush, in pixels.
     """
 
     start: Place
     end: Place
     fresh: bool = False
+    kind: str = "drag"
+    width: float | int = 10
 
 
 @dataclass(frozen=True)
@@ -89,13 +95,17 @@ class Canvas(anywidget.AnyWidget):
     Args:
         image: (1 or 3, height, width), shown until `show` is given another.
         alt: what a reader who can't see the picture should know.
-        mode: what a pointer does: "look", "brush", "lasso", "points" (pairs), or "move" (the
-            `outline`).
+        mode: what a pointer does: "look", "brush", "lasso", "points" (pairs), "move" (the
+            `outline`), "brushes" (what the chosen one of `brushes` does), or "pick" (one of
+            `choices` pictures that stand in `columns`: `picked`).
         title: above the picture.
         actions: buttons below it: "before" (a switch to the first picture), "reset", "save",
             "photo" (upload).
         photo_label: what is written on the button for uploads.
         max_size: (width, height) of the picture on the screen, zoomed to fit.
+        brushes: offered in mode "brushes": "color", "sketch" and "hold" draw strokes, "warp" and
+            "drag" set pairs.
+        brush_size: of the brush at first, and at most, in pixels.
     """
 
     _esm = Path(__file__).with_name("canvas.js")
@@ -110,6 +120,11 @@ class Canvas(anywidget.AnyWidget):
     error = traitlets.Unicode().tag(sync=True)
     shows_before = traitlets.Bool(False).tag(**UNSENT)
     outline = traitlets.List().tag(sync=True)
+    brushes = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    brush_size = traitlets.List(traitlets.Int(), [10, 60]).tag(sync=True)
+    choices = traitlets.Int(1).tag(sync=True)
+    columns = traitlets.Int(1).tag(sync=True)
+    picked = traitlets.Int(0).tag(**UNSENT)
     _picture = CByteMemoryView(b"").tag(**UNSENT)
     _before = CByteMemoryView(b"").tag(**UNSENT)
     _marks = traitlets.Dict(asdict(Marks())).tag(**UNSENT)
@@ -117,14 +132,18 @@ class Canvas(anywidget.AnyWidget):
     def __init__(
         self, image: Image, *, alt: str, mode: str = "look", title: str = "",
         actions: Sequence[str] = (), photo_label: str = "My own photo",
-        max_size: tuple[int, int] = (560, 400),
+        max_size: tuple[int, int] = (560, 400), brushes: Sequence[str] = (),
+        brush_size: tuple[int, int] = (10, 60),
     ) -> None:
         require_option(mode, MODES, "mode")
+        for brush in brushes:
+            require_option(brush, BRUSHES, "a brush")
         for action in actions:
             require_option(action, ACTIONS, "an action")
         super().__init__(
             mode=mode, title=title, alt=alt, actions=list(actions), photo_label=photo_label,
             max_width=max_size[0], max_height=max_size[1],
+            brushes=list(brushes), brush_size=list(brush_size),
         )
         self._parts: list[bytes] = []
         self._listeners: dict[str, Callable[..., object]] = {}
@@ -137,13 +156,15 @@ class Canvas(anywidget.AnyWidget):
         raw = self._marks
         return Marks(
             tuple(
-                Stroke(_places(s["points"]), s["color"], s["width"], s["erases"])
+                Stroke(_places(s["points"]), s["color"], s["width"], s["erases"],
+                       s.get("kind", "color"))
                 for s in raw["strokes"]
             ),
             _places(raw["lasso"]),
             tuple(raw["offset"]),
             tuple(
-                Pair(tuple(pair["start"]), tuple(pair["end"]), pair["fresh"])
+                Pair(tuple(pair["start"]), tuple(pair["end"]), pair["fresh"],
+                     pair.get("kind", "drag"), pair.get("width", 10))
                 for pair in raw["pairs"]
             ),
         )
@@ -172,6 +193,10 @@ class Canvas(anywidget.AnyWidget):
     def on_draw(self, callback: Callable[[Marks], object]) -> None:
         """Call back with the marks whenever they change."""
         self.observe(lambda _: callback(self.marks), "_marks")
+
+    def on_pick(self, callback: Callable[[int], object]) -> None:
+        """Call back with the number of the picture that was picked."""
+        self.observe(lambda change: callback(change["new"]), "picked")
 
     def on_action(self, action: str, callback: Callable[..., object]) -> None:
         """Call back when the button is pressed: "reset", "save", or "photo" with the picture's

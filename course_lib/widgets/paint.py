@@ -1,0 +1,367 @@
+"""Brush edits under your hands: paint what you wish, and the manifold follows: `PaintTool`."""
+
+import base64
+import threading
+import time
+from dataclasses import dataclass, replace
+
+import ipywidgets
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from course_lib.encoders import has_encoder
+from course_lib.generators.base import Generator
+from course_lib.guidance import Editing, scatter
+from course_lib.images import crop_square
+from course_lib.plotting import tile
+from course_lib.projection import project, ramp
+from course_lib.shapes import Image, Latent
+from course_lib.widgets.canvas import BRUSHES, Canvas, Marks, Pair, Stroke, encode, paint
+from course_lib.widgets.tool import Answer, Reader, Tool
+from course_lib.widgets.wishes import wishes
+
+SAMPLE, NOTHING, PHOTO = "a sample", "nothing", "my photo"
+PAUSE = 0.1  # seconds between two pictures, so that drawing them does not slow the steps
+SETTLE = 15  # steps, after which the candidates stay where they are
+COUNTS = (1, 2, 4, 8, 16)
+SEEDS = 100
+
+
+@dataclass(frozen=True)
+class PaintState:
+    """Where the edit begins, what was painted, and what of the answers is shown.
+
+    Attributes:
+        start: "a sample", "nothing" (many random starts, and no λ_s) or "my photo".
+        seed: of the sample, and of the other starts around it.
+        photo: (3, r, r); fixed: a code (1, ...) of `fixed_space` that has become the start.
+        space: where the code moves.
+        strokes, pairs: as on the canvas.
+        smoothness: λ_s; candidates: how many starts; picked: the number of one, None for the
+            cheapest.
+        morph: how far from z0 to the answer, in %.
+    """
+
+    start: str = SAMPLE
+    seed: int = 0
+    photo: Image | None = None
+    fixed: Latent | None = None
+    fixed_space: str = "z"
+    space: str = "w"
+    strokes: tuple[Stroke, ...] = ()
+    pairs: tuple[Pair, ...] = ()
+    smoothness: float | int = 0.02
+    candidates: int = 4
+    picked: int | None = None
+    morph: int = 100
+
+
+class PaintTool(Tool):
+    """z0 to paint on, the answer beside it, and further candidates to pick from.
+
+    It follows while the optimisation runs in the background; a new stroke interrupts it and goes
+    on from there. `wait` returns when it is done.
+
+    Args:
+        generator: whose pictures to edit.
+        alt: what a reader who can't see the pictures should know.
+        photo: to begin with, (3, height, width); its middle is projected first.
+        height: of a picture on the screen, in pixels.
+        steps: of each edit; projection_steps: of a photo's projection.
+        options: fields of `PaintState` to begin with.
+    """
+
+    def __init__(
+        self, generator: Generator, *, alt: str, photo: Image | None = None, height: int = 320,
+        steps: int = 80, projection_steps: int = 150, **options: object,
+    ) -> None:
+        self.generator, self.steps, self.projection_steps = generator, steps, projection_steps
+        self._thread, self._ending, self._found = None, threading.Event(), {}
+        self._where, self._asked, self.seconds = None, None, 0.0
+        options = {"space": "w" if "w" in generator.spaces else "z"} | options
+        if photo is not None:
+            options |= {"photo": self._cropped(photo), "start": PHOTO}
+        state, side = PaintState(**options), generator.resolution
+        blank = torch.ones(3, side, side)
+        self.pad = Canvas(
+            blank, mode="brushes", title="z0: paint here what you wish", alt=f"{alt} (z0)",
+            actions=["photo"], brushes=BRUSHES, brush_size=(max(2, side // 10), side // 2),
+            max_size=(height, height))
+        canvas = Canvas(blank, title="The answer", alt=alt, actions=["before", "reset", "save"],
+                        max_size=(height, height))
+        self.thumbs = Canvas(blank, mode="pick", title="Candidates", alt=f"{alt} (candidates)",
+                             max_size=(height * 5 // 8, height))
+        self.thumbs.columns = 2
+        self.bar = ipywidgets.IntProgress(0, 0, 1, layout={"width": "12em"})
+        self.pad.on_draw(self._painted)
+        self.pad.on_action("photo", self._load_photo)
+        self.thumbs.on_pick(self._picked)
+        super().__init__(state, canvas, self._controls(state), [self.pad])
+        self.thumbs.layout.width = f"{self.thumbs.max_width}px"
+        rows, pictures = self.widget.children
+        pictures.children = [*pictures.children, self.thumbs]
+        self.widget.children = [rows, ipywidgets.HBox([*self._buttons(), self.bar]), pictures]
+
+    # ---- what a hand may do, from Python
+
+    def fix(self) -> None:
+        """Make the picture that is shown the new z0; the strokes go."""
+        self.stop()
+        code = self._code()
+        self.set(fixed=code, fixed_space=self.state.space, strokes=(), pairs=(),
+                 picked=None, morph=100)
+
+    def new_start(self) -> None:
+        """Begin anew with the next sample, or other random starts."""
+        self.set(seed=(self.state.seed + 1) % SEEDS, fixed=None, strokes=(), pairs=(),
+                 picked=None, morph=100)
+
+    def play(self) -> None:
+        """Show the morph from z0 to the answer, once."""
+        self.stop()
+        self._run(self._play)
+
+    def stop(self) -> None:
+        """End the optimisation where it is."""
+        self._ending.set()
+        self.wait()
+
+    def wait(self) -> None:
+        """Until the optimisation, or the morph, has come to its end."""
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join()
+
+    # ---- the edit
+
+    def redraw(self) -> None:
+        """Take up what has changed, show the first answer, and follow it in the background."""
+        self.stop()
+        self._sync()
+        try:
+            self._prepare(self.state)
+            self._show()
+        except Exception as failure:
+            self._where = None
+            self.canvas.error = str(failure)
+            raise
+        if self.editing.energies and self.editing.age < self.steps:
+            self._run(self._follow)
+
+    def solve(self, state: PaintState) -> Answer:
+        """The picture at this place of the morph, as far as the edit under way has come."""
+        editing, start = self.editing, self._start()
+        whole = state.morph == 100
+        image = editing.image[start] if whole else editing.at(
+            start, torch.tensor([state.morph / 100]))[0]
+        terms = {name: float(value[start]) for name, value in editing.energies.items()}
+        said = f"step {editing.age} of {self.steps}" if terms else "nothing painted yet"
+        return Answer(image, terms, said)
+
+    def stops(self) -> list[dict]:
+        """A stroke of each brush, all together, and one erased."""
+        side = self.generator.resolution
+        way = tuple((side * t / 8, side / 2) for t in (2, 4, 6))
+        line = [Stroke(way, "#0072B2", side / 8, kind=kind) for kind in BRUSHES[:3]]
+        pairs = [Pair(way[0], way[1], kind=kind, width=side / 8) for kind in BRUSHES[3:]]
+        eraser = replace(line[0], erases=True)
+        return [
+            {"strokes": tuple(line[:1])}, {"strokes": tuple(line[1:2])},
+            {"pairs": tuple(pairs[:1])}, {"pairs": tuple(pairs[1:]), "strokes": tuple(line[2:])},
+            {"strokes": tuple(line), "pairs": tuple(pairs), "picked": 1},
+            {"strokes": (line[0], eraser)},
+        ]
+
+    def _prepare(self, state: PaintState) -> None:
+        """Begin at another z0, or ask for other strokes; then one step, for a first answer."""
+        where = (state.start, state.seed, id(state.photo), id(state.fixed), state.space,
+                 state.candidates)
+        wanted = wishes(state.strokes, state.pairs, self.generator.resolution)
+        asked = (state.strokes, state.pairs, state.smoothness)
+        if where != self._where or not wanted:
+            self.editing, self._asked = self._begin(state), None
+            self._where = where
+            self.pad.restart(self.before)
+            self.canvas.restart(self.before)
+        if wanted and asked != self._asked:
+            self._asked = asked
+            free = state.start == NOTHING and state.fixed is None
+            self.editing.ask(wanted, smoothness=0 if free else state.smoothness)
+            begin = time.perf_counter()
+            self.editing.step()
+            self.seconds = time.perf_counter() - begin
+            self.editing.look()
+
+    def _begin(self, state: PaintState) -> Editing:
+        """Candidates around z0, or random ones; `before` is z0's picture, or their average."""
+        generator, space = self.generator, state.space
+        rng = torch.Generator().manual_seed(state.seed)
+        if state.start == NOTHING and state.fixed is None:
+            starts = generator.sample_latent(state.candidates, space=space, rng=rng)
+            editing = Editing(generator, starts, [], space=space, settle=SETTLE)
+            many = generator.sample_latent(24, space=space, rng=rng)
+            with torch.no_grad():
+                self.before = generator.decode(many, space=space).mean(dim=0)
+            return editing
+        z0 = self._origin(state, rng)
+        begin = scatter(generator, z0, state.candidates, space=space, rng=rng)
+        editing = Editing(generator, z0, [], space=space, begin=begin, settle=SETTLE)
+        self.before = editing.image[0]
+        return editing
+
+    def _origin(self, state: PaintState, rng: torch.Generator) -> Latent:
+        if state.fixed is not None:
+            return self.generator.convert(state.fixed, state.fixed_space, state.space)
+        if state.start == PHOTO:
+            return self._project(state.photo, state.space)
+        z = self.generator.sample_latent(1, rng=rng)
+        return self.generator.convert(z, "z", state.space)
+
+    def _project(self, photo: Image | None, space: str) -> Latent:
+        """The photo's code, found once a space, under the progress bar."""
+        if photo is None:
+            raise ValueError('there is no photo yet: press "My own photo" below z0.')
+        if (id(photo), space) not in self._found:
+            self.bar.max = self.projection_steps
+
+            def watch(step: int, image: Tensor) -> None:
+                self.bar.value = step + 1
+                if step % 10 == 0:
+                    self.pad.show(image[0], note=f"projecting: step {step + 1} of {self.bar.max}")
+
+            init = "encoder" if has_encoder(self.generator) else "mean"
+            found = project(self.generator, photo.to(self.generator.device), space=space,
+                            init=init, steps=self.projection_steps, callback=watch)
+            self._found[id(photo), space] = found.latent
+            self.bar.value, self.pad.note = 0, ""
+        return self._found[id(photo), space]
+
+    def _code(self) -> Latent:
+        """The code of the picture that is shown, (1, ...)."""
+        editing, start = self.editing, self._start()
+        begun = editing.origin[start]
+        return (begun + self.state.morph / 100 * (editing.latent[start] - begun))[None]
+
+    def _start(self) -> int:
+        picked = self.state.picked
+        return self.editing.shown[0] if picked is None else picked % len(self.editing.image)
+
+    # ---- in the background
+
+    def _run(self, work: object) -> None:
+        self._ending.clear()
+        self._thread = threading.Thread(target=self._guarded, args=(work,), daemon=True)
+        self._thread.start()
+
+    def _guarded(self, work: object) -> None:
+        try:
+            work()
+        except Exception as failure:
+            self.canvas.error = f"{type(failure).__name__}: {failure}"
+            raise
+
+    def _follow(self) -> None:
+        """Step by step to the end, with a picture now and then."""
+        shown = time.perf_counter()
+        while self.editing.age < self.steps and not self._ending.is_set():
+            begin = time.perf_counter()
+            self.editing.step(ramp(0.05 + 0.95 * self.editing.age / self.steps))
+            self.seconds = time.perf_counter() - begin
+            if time.perf_counter() - shown > PAUSE:
+                shown = time.perf_counter()
+                self._show()
+        self.editing.look()
+        self._show()
+
+    def _play(self) -> None:
+        for index, image in enumerate(self.editing.morph(self._start(), 16)):
+            if self._ending.wait(0.06):
+                break
+            self.canvas.show(image, note=f"the morph, {100 * index // 15} %")
+        if not self._ending.is_set():
+            self._show()
+
+    def _show(self) -> None:
+        """The answer, its energy, and the candidates."""
+        answer, shown = self.solve(self.state), self.editing.shown
+        terms = " + ".join(f"{name} {value:.3f}" for name, value in answer.terms.items())
+        words = filter(None, [f"Energy: {terms}" if terms else "", answer.said,
+                              f"{1000 * self.seconds:.0f} ms each" if terms else ""])
+        self.canvas.show(answer.image, note=" · ".join(words))
+        with self.thumbs.hold_sync():
+            self.thumbs.choices = len(shown)
+            self.thumbs.show(tile(self.editing.image[shown], 2))
+            self.thumbs.picked = shown.index(self._start()) if self._start() in shown else -1
+
+    # ---- the page
+
+    def _controls(self, state: PaintState) -> dict[str, ipywidgets.Widget]:
+        menu, slider = ipywidgets.Dropdown, ipywidgets.IntSlider
+        starts = [SAMPLE, NOTHING] + [PHOTO] * (state.photo is not None)
+        return {
+            "start": menu(options=starts, value=state.start, description="start from"),
+            "seed": slider(state.seed, 0, SEEDS - 1, description="seed"),
+            "space": menu(options=self.generator.spaces, value=state.space, description="space"),
+            "smoothness": ipywidgets.FloatLogSlider(
+                state.smoothness, min=-4, max=1, step=0.1, description="stay close λ",
+                readout_format=".4f"),
+            "candidates": menu(options=COUNTS, value=state.candidates, description="candidates"),
+            "morph": slider(state.morph, 0, 100, description="morph in %"),
+        }
+
+    def _buttons(self) -> list[ipywidgets.Button]:
+        made = []
+        for name, icon, act in (("Play", "play", self.play), ("Fix as z0", "thumb-tack", self.fix),
+                                ("New start", "refresh", self.new_start), ("Stop", "stop",
+                                                                          self.stop)):
+            button = ipywidgets.Button(description=name, icon=icon)
+            button.on_click(lambda _, act=act: act())
+            made.append(button)
+        return made
+
+    def _moved(self, name: str, value: object) -> None:
+        """A control was moved; another start takes the place of what was fixed."""
+        if not self._held:
+            again = {"fixed": None, "picked": None} if name in ("start", "seed") else {}
+            self.set(**again | {name: value})
+
+    def _picked(self, rank: int) -> None:
+        shown = self.editing.shown
+        if 0 <= rank < len(shown) and shown[rank] != self._start():
+            self.set(picked=shown[rank])
+
+    def _painted(self, marks: Marks) -> None:
+        if (marks.strokes, marks.pairs) != (self.state.strokes, self.state.pairs):
+            self.set(strokes=marks.strokes, pairs=marks.pairs)
+
+    def _cropped(self, photo: Image) -> Float[Tensor, "_ _ _"]:
+        return crop_square(photo, resolution=self.generator.resolution).clamp(0, 1)
+
+    def _load_photo(self, read: Reader) -> None:
+        try:
+            photo = self._cropped(read(4 * self.generator.resolution))
+        except (OSError, ValueError) as failure:
+            self.pad.note, self.pad.error = "", str(failure)
+            return
+        self.pad.note, self.pad.error = "", ""
+        self.set(photo=photo, start=PHOTO, fixed=None, strokes=(), pairs=(), picked=None,
+                 morph=100)
+
+    def _sync(self) -> None:
+        self._held = True
+        if self.state.photo is not None or self.state.start == PHOTO:
+            self.controls["start"].options = [SAMPLE, NOTHING, PHOTO]
+        super()._sync()
+        self.pad.marks = Marks(self.state.strokes, pairs=self.state.pairs)
+
+    def _restart(self) -> None:
+        """All begins anew in `redraw`."""
+        self._where = None
+
+    def _repr_mimebundle_(self, **kwargs: object) -> tuple[dict, dict]:
+        bundle, metadata = super()._repr_mimebundle_(**kwargs)
+        shades, ink = paint(self.state.strokes, self.before.shape[-2:])
+        painted = torch.where(ink, shades, self.before.cpu())
+        answer = self.solve(self.state).image.cpu()
+        picture = encode(tile(torch.stack([painted, answer]), 2, size=192), quality=82)
+        return bundle | {"image/jpeg": base64.b64encode(picture).decode()}, metadata

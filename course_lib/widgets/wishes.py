@@ -1,0 +1,46 @@
+"""From marks on a canvas to constraints on a picture."""
+
+from collections.abc import Sequence
+
+import PIL.ImageColor
+import torch
+from torch import Tensor
+
+from course_lib.guidance import ColorStroke, Constraint, Drag, SketchStroke, WarpStroke
+from course_lib.shapes import Image, Points
+from course_lib.widgets.canvas import Pair, Stroke, paint
+
+
+def wishes(
+    strokes: Sequence[Stroke], pairs: Sequence[Pair], resolution: int
+) -> list[Constraint]:
+    """What was painted, as constraints on pictures (3, resolution, resolution).
+
+    One a colour, one for all sketched lines, one for all warps, one for all drags.
+    """
+    def inked(kind: str) -> tuple[Image, Tensor]:
+        return paint([s for s in strokes if s.erases or s.kind == kind], (resolution, resolution))
+
+    found: list[Constraint] = []
+    shades, ink = inked("color")
+    for name in dict.fromkeys(s.color for s in strokes if s.kind == "color" and not s.erases):
+        color = tuple(value / 255 for value in PIL.ImageColor.getrgb(name)[:3])
+        mask = ink & (shades == torch.tensor(color)[:, None, None]).all(dim=0)
+        if mask.any():
+            found.append(ColorStroke(mask, color))
+    lines, held = inked("sketch")[1], inked("hold")[1]
+    if lines.any():
+        found.append(SketchStroke(lines, weight=0.2))
+    warps, drags = ([p for p in pairs if p.kind == kind and p.start != p.end]
+                    for kind in ("warp", "drag"))
+    if warps:
+        found.append(WarpStroke(*_ends(warps), radius=max(pair.width for pair in warps)))
+    if drags:
+        found.append(Drag(*_ends(drags), fixed=held if held.any() else None))
+    return found
+
+
+def _ends(pairs: Sequence[Pair]) -> tuple[Points, Points]:
+    """Where handles were set and where they are to go, (count, 2) each."""
+    return tuple(torch.tensor([getattr(pair, end) for pair in pairs], dtype=torch.float32)
+                 for end in ("start", "end"))
