@@ -199,6 +199,16 @@ def sefa(
     return Directions(components, torch.ones_like(share), mean, space, share)
 
 
+def with_spread(directions: Directions, latents: Float[Tensor, "codes dim"]) -> Directions:
+    """The same directions, with the mean of these codes and their deviations along each.
+
+    SeFa, which sees weights alone, knows neither.
+    """
+    mean = latents.mean(dim=0)
+    return replace(directions, mean=mean,
+                   stdev=((latents - mean) @ directions.components.T).std(dim=0))
+
+
 def annotated(
     latents: Float[Tensor, "codes dim"],
     labels: Bool[Tensor, " codes"] | Int[Tensor, " codes"],
@@ -270,8 +280,7 @@ def annotated_by_score(
     labels = scores[chosen] >= scores[order[-count]]
     found = annotated(latents[chosen], labels, space=space, condition_on=condition_on,
                       penalty=penalty)
-    mean = latents.mean(dim=0)
-    return replace(found, mean=mean, stdev=((latents - mean) @ found.components.T).std(dim=0))
+    return with_spread(found, latents)
 
 
 def _answers(latents: Tensor, labels: Tensor) -> Tensor:

@@ -104,6 +104,7 @@ class ClassifierRecipe:
         questions: what is asked, and how the labels answer.
         thousands: of pictures to show, at `resolution`: types and colours need no more.
         held_out: pictures at the end of the (shuffled) set that training never sees.
+        faults: of the labels, for the card.
         translation, recoloring: augmentation, as a fraction of the size and of the range.
     """
 
@@ -117,6 +118,7 @@ class ClassifierRecipe:
     translation: float | int = 1 / 16
     recoloring: float | int = 0.05
     held_out: int = 800
+    faults: str = ""
     seed: int = 0
 
 
@@ -130,14 +132,17 @@ RECIPES = {
         "white": one_of("colour", "White", "Off White", "Cream"),
         "brown": one_of("colour", "Brown", "Tan", "Coffee Brown", "Mushroom Brown", "Rust"),
         "colourful": one_of("colour", *COLORFUL),
-    }),
+    }, faults="Labels are a shop's, and some are wrong: many a heel is flat, brown may be called "
+              "black."),
     "cats": ClassifierRecipe({
-        "dark coat": between(coat_lightness, 0.34, 0.45),
+        "light coat": between(coat_lightness, 0.34, 0.45),
         "ginger coat": between(coat_warmth, 0.12, 0.2, in_color=True),
         "striped coat": striped,
         "white muzzle": between(muzzle_contrast, 0.1, 0.22),
         "bright background": between(background_lightness, 0.4, 0.6),
-    }, flip=True, recoloring=0.02),
+    }, flip=True, recoloring=0.02,
+       faults="Coats are judged by the colour of the photo, lamplight and all; stripes were "
+              "guessed by a network of breeds; middling photos were left out of the test, too."),
 }
 
 
@@ -271,6 +276,7 @@ class ClassifierTraining:
             "classifier": self.classifier.state_dict(), "optimizer": self.optimizer.state_dict(),
             "seen": self.seen, "rng": self.rng.get_state(), "torch_rng": torch.get_rng_state(),
             "config": asdict(self.classifier.config), "held out": self.held_out_accuracy(),
+            "faults": self.recipe.faults,
         }
 
     def load(self, state: dict) -> None:

@@ -100,8 +100,7 @@ def export_classifier(state: dict, name: str, folder: Path, run: Path) -> Card:
     )
     card = Card(f"{name}-classifier", "classifier", state["config"]["resolution"],
                 path.stat().st_size, license, quality, source, trained(run),
-                {"held-out": found}, "Labels of type and colour are a shop's, those of stripes a "
-                "network's guesses: some are wrong. Generated pictures are softer than photos.")
+                {"held-out": found}, state["faults"])
     card.write(path.with_suffix(".json"))
     return card
 
