@@ -1,0 +1,61 @@
+"""python -m assignments.grading COMMAND: prepare, hand out, collect, grade, return."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from assignments.grading import grade, handout
+from assignments.grading.confinement import KINDS, ConfinementError
+from assignments.grading.course import HERE, Course, CourseError
+
+
+def main(words: list[str] | None = None) -> int:
+    """Run one command; 0 if all is well."""
+    options = parser().parse_args(words)
+    try:
+        return options.run(Course(options.course.resolve()), options) or 0
+    except (CourseError, ConfinementError) as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+def parser() -> argparse.ArgumentParser:
+    """The commands and their options."""
+    top = argparse.ArgumentParser(prog="python -m assignments.grading", description=__doc__)
+    top.add_argument("--course", type=Path, default=HERE, help="the folder with source/")
+    commands = top.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(name: str, run, text: str) -> argparse.ArgumentParser:
+        entry = commands.add_parser(name, help=text, description=text)
+        entry.set_defaults(run=run)
+        return entry
+
+    entry = command("prepare", handout.prepare, "make the release from the source")
+    entry.add_argument("assignments", nargs="*", help="default: all")
+    entry = command("check", handout.check, "say which releases are stale")
+    entry.add_argument("assignments", nargs="*", help="default: all")
+    entry = command("collect", handout.collect, "copy a download from the LMS into submitted/")
+    entry.add_argument("assignment")
+    entry.add_argument("downloads", type=Path, help="a folder or file a student")
+    entry = command("grade", grade.grade, "grade what is not graded yet, on all cores")
+    entry.add_argument("assignment")
+    entry.add_argument("students", nargs="*", help="default: all")
+    entry.add_argument("--again", action="store_true", help="also what has its grade")
+    entry.add_argument("--jobs", type=int, default=os.cpu_count(), help="submissions at once")
+    entry.add_argument("--cell-seconds", type=int, default=60, help="to stop a cell after")
+    entry.add_argument("--total-seconds", type=int, default=900, help="to stop a notebook after")
+    entry.add_argument("--memory-mb", type=int, default=4096, help="that student code may use")
+    entry.add_argument("--wall", choices=KINDS[:2], default=KINDS[0],
+                       help="bubblewrap, or, as root in a container, another user")
+    entry.add_argument("--let-students-code-reach-my-files", dest="wall", action="store_const",
+                       const="none", help="grade without any wall: only for code that you trust")
+    entry = command("feedback", grade.feedback, "make the pages that students get back")
+    entry.add_argument("assignment")
+    entry = command("export", grade.export, "write all grades and flags to a CSV file")
+    entry.add_argument("to", type=Path)
+    return top
+
+
+if __name__ == "__main__":
+    sys.exit(main())

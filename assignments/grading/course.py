@@ -1,0 +1,85 @@
+"""A course on disk, and nbgrader's commands for it."""
+
+import hashlib
+import os
+import secrets
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import nbformat
+
+HERE = Path(__file__).parents[1]
+
+
+class CourseError(RuntimeError):
+    """A step that cannot be taken; the message says why, and what to do."""
+
+
+@dataclass(frozen=True)
+class Course:
+    """The folder with source/, release/, submitted/, autograded/, feedback/ and the gradebook."""
+
+    root: Path = HERE
+
+    def assignments(self) -> list[str]:
+        """The names of what there is to hand out."""
+        notebooks = self.root.glob("source/*/*.ipynb")
+        return sorted(path.stem for path in notebooks if path.stem == path.parent.name)
+
+    def notebook(self, step: str, assignment: str, student: str = ".") -> Path:
+        """Where an assignment's notebook lies at a step, such as "source" or "submitted"."""
+        return self.root / step / student / assignment / f"{assignment}.ipynb"
+
+    def students(self, assignment: str) -> list[str]:
+        """Who handed something in."""
+        return sorted(path.parent.name for path in self.root.glob(f"submitted/*/{assignment}"))
+
+    def require(self, assignment: str) -> None:
+        """Refuse a name that is no assignment's."""
+        if assignment not in self.assignments():
+            there = ", ".join(self.assignments()) or "none"
+            raise CourseError(f"There is no assignment {assignment!r} in source/, only: {there}.")
+
+    def seed(self) -> str:
+        """The secret that hidden tests draw their cases from; made at first need."""
+        if "COURSE_GRADING_SEED" in os.environ:
+            return os.environ["COURSE_GRADING_SEED"]
+        path = self.root / "seed.txt"
+        if not path.exists():
+            path.write_text(f"{secrets.randbelow(2**31)}\n")
+        return path.read_text().strip()
+
+    def fingerprint(self, assignment: str, student: str) -> str:
+        """Changes with anything that a grade depends on."""
+        digest = hashlib.sha256(self.seed().encode())
+        digest.update(self.notebook("source", assignment).read_bytes())
+        for path in sorted((self.root / "submitted" / student / assignment).rglob("*")):
+            if path.is_file() and not path.is_symlink():
+                digest.update(path.name.encode() + path.read_bytes())
+        return digest.hexdigest()
+
+    def is_graded(self, assignment: str, student: str) -> bool:
+        """Whether the submission, as it is now, has its grade."""
+        path = self.notebook("autograded", assignment, student)
+        if not path.exists():
+            return False
+        grading = nbformat.read(path, 4).metadata.get("grading", {})
+        return grading.get("fingerprint") == self.fingerprint(assignment, student)
+
+    def nbgrader(self, *words: str, seconds: float | None = None, log: Path | None = None) -> None:
+        """One of nbgrader's commands, in a process of its own, with the project's configuration."""
+        command = [sys.executable, "-m", "nbgrader", *words]
+        settings = os.environ | {"COURSE_ROOT": str(self.root)}
+        outcome = subprocess.run(
+            command, cwd=HERE, env=settings, timeout=seconds, stdin=subprocess.DEVNULL,
+            capture_output=True, text=True, errors="replace",
+        )
+        if log:
+            log.parent.mkdir(parents=True, exist_ok=True)
+            log.write_text(outcome.stderr)
+        if outcome.returncode:
+            lines = [line for line in outcome.stderr.splitlines() if line.strip()]
+            errors = [line for line in lines if "Error: " in line or "| ERROR]" in line]
+            raise CourseError(f"nbgrader {words[0]} failed: {[*lines, *errors][-1:]}")

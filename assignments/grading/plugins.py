@@ -1,0 +1,140 @@
+"""The parts that nbgrader's own commands are given by nbgrader_config.py."""
+
+import asyncio
+import csv
+from pathlib import Path
+
+import nbformat
+from nbconvert.exporters import NotebookExporter
+from nbformat.v4 import new_markdown_cell, new_output
+from nbgrader.api import MissingEntry
+from nbgrader.coursedir import CourseDirectory
+from nbgrader.plugins import ExportPlugin
+from nbgrader.preprocessors import NbGraderPreprocessor
+from traitlets import Enum, Integer, Unicode
+
+from assignments.grading.confinement import KINDS, is_plain_file, require_hidden, require_wall
+from assignments.grading.execution import examine, failed, is_test, split_hidden
+from assignments.grading.repair import Unreadable, read_submission, repair
+
+HIDDEN_TEST_FAILED = (
+    "The tests that you see passed. A hidden test, which tries your code on other inputs, did not."
+)
+
+
+class MendingExporter(NotebookExporter):
+    """Reads a submission in whatever state it is, and hands on a sound notebook."""
+
+    def from_file(self, file_stream, resources=None, **kwargs):
+        path, info = Path(file_stream.name).resolve(), resources["nbgrader"]
+        course = CourseDirectory(parent=self)
+        if not path.is_relative_to(folder_of(course, "submitted").resolve()):
+            return super().from_file(file_stream, resources=resources, **kwargs)
+        release = folder_of(course, "release") / info["assignment"] / f"{info['notebook']}.ipynb"
+        release = nbformat.read(release, 4)
+        try:
+            notebook, flags = repair(read_submission(path), release)
+        except Unreadable as reason:
+            notebook, flags = release, [f"{reason} It was graded as if nothing had been filled in."]
+        notebook.metadata["grading"] = {"flags": flags}
+        return self.from_notebook_node(notebook, resources=resources, **kwargs)
+
+
+class ConfinedExecute(NbGraderPreprocessor):
+    """Takes the place of nbgrader's `Execute`: the student's code runs behind a wall."""
+
+    kind = Enum(KINDS, "bubblewrap", help="the wall").tag(config=True)
+    cell_seconds = Integer(60, help="after which a cell is stopped").tag(config=True)
+    total_seconds = Integer(900, help="after which a notebook is stopped").tag(config=True)
+    memory_mb = Integer(4096, help="that a student's kernel may use").tag(config=True)
+    seed = Unicode("0", help="that hidden tests draw their cases from").tag(config=True)
+    fingerprint = Unicode(help="of what was graded, so that it is graded once").tag(config=True)
+
+    def preprocess(self, nb, resources):
+        info, course = resources["nbgrader"], CourseDirectory(parent=self)
+        require_wall(self.kind)
+        if self.kind == "bubblewrap":
+            require_hidden(folder_of(course, "source"), Path(course.root))
+        source = folder_of(course, "source") / info["assignment"] / f"{info['notebook']}.ipynb"
+        theirs = folder_of(course, "submitted") / info["student"] / info["assignment"]
+        ours = folder_of(course, "release") / info["assignment"]
+        files = plain_files(theirs) | plain_files(ours)
+        flags = asyncio.run(examine(
+            nb, nbformat.read(source, 4), seconds=self.cell_seconds, total=self.total_seconds,
+            seed=self.seed, files=files, kind=self.kind, memory_mb=self.memory_mb,
+        ))
+        before = nb.metadata.get("grading", {}).get("flags", [])
+        nb.metadata["grading"] = {"flags": before + flags, "fingerprint": self.fingerprint}
+        return nb, resources
+
+
+class HideTests(NbGraderPreprocessor):
+    """Takes hidden tests, and what they printed, out of the feedback; puts the flags on top."""
+
+    def preprocess(self, nb, resources):
+        for cell in filter(is_test, nb.cells):
+            shown = cell.metadata.get("grading", {}).get("shown_outputs", len(cell.outputs))
+            hidden_failed = failed(cell.outputs[shown:])
+            cell.source, _ = split_hidden(cell.source)
+            cell.outputs = cell.outputs[:shown]
+            if hidden_failed:
+                cell.outputs.append(new_output("stream", name="stdout", text=HIDDEN_TEST_FAILED))
+        flags = nb.metadata.get("grading", {}).get("flags", [])
+        if flags:
+            notes = "\n".join(f"- {flag}" for flag in flags)
+            nb.cells.insert(0, new_markdown_cell(f"**Noticed while grading:**\n\n{notes}"))
+        return nb, resources
+
+
+class PartsCsv(ExportPlugin):
+    """One row a student and assignment: points, points of each part, and flags."""
+
+    def export(self, gradebook) -> None:
+        course = CourseDirectory(parent=self)
+        rows = [
+            self._row(gradebook, assignment, student, folder_of(course, "autograded"))
+            for assignment in gradebook.assignments for student in gradebook.students
+            if (not self.assignment or assignment.name in self.assignment)
+            and (not self.student or student.id in self.student)
+        ]
+        columns = list(dict.fromkeys(key for row in rows for key in row if key != "flags"))
+        with open(self.to or "grades.csv", "w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, [*columns, "flags"])
+            writer.writeheader()
+            writer.writerows(rows)
+
+    def _row(self, gradebook, assignment, student, autograded: Path) -> dict[str, object]:
+        row = {"assignment": assignment.name, "student": student.id, "score": 0.0,
+               "max_score": assignment.max_score, "by_hand": 0, "flags": "nothing was handed in"}
+        try:
+            submission = gradebook.find_submission(assignment.name, student.id)
+        except MissingEntry:
+            return row
+        parts = [grade for notebook in submission.notebooks for grade in notebook.grades]
+        by_hand = sum(part.needs_manual_grade for part in parts)
+        row |= {"score": submission.score, "by_hand": by_hand}
+        row |= {part.name: part.score for part in parts}
+        return row | {"flags": " ".join(flags_of(autograded / student.id / assignment.name))}
+
+
+def flags_of(folder: Path) -> list[str]:
+    """The flags of a graded submission; its not being there is one, too."""
+    notebooks = sorted(folder.glob("*.ipynb"))
+    if not notebooks:
+        return ["It could not be graded: see the log."]
+    grading = [nbformat.read(path, 4).metadata.get("grading", {}) for path in notebooks]
+    return [flag for each in grading for flag in each.get("flags", [])]
+
+
+def folder_of(course: CourseDirectory, step: str) -> Path:
+    """One of the course's folders: source, release, submitted, autograded or feedback."""
+    return Path(course.root) / getattr(course, f"{step}_directory")
+
+
+def plain_files(folder: Path) -> dict[str, Path]:
+    """What lies beside the notebook: the student's own pictures, say. Links are left out."""
+    paths = [path for path in sorted(folder.rglob("*")) if path.suffix != ".ipynb"]
+    return {
+        str(path.relative_to(folder)): path for path in paths
+        if is_plain_file(path) and not any(parent.is_symlink() for parent in path.parents)
+    }
