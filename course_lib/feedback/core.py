@@ -95,10 +95,11 @@ class NotThereYet(AssertionError):
 
 @dataclass(frozen=True)
 class Verdict:
-    """Why an answer is wrong: the sentences, and both answers if they can be drawn."""
+    """Why an answer is wrong, and the answer if it can be drawn beside the expected one."""
 
     says: str
     yours: Tensor | None = None
+    unwritten: bool = False
 
 
 def diagnose(check: Check | Demand, function: Callable) -> Verdict | None:
@@ -110,7 +111,8 @@ def diagnose(check: Check | Demand, function: Callable) -> Verdict | None:
         asked = (one.clone() if isinstance(one, Tensor) else one for one in check.question)
         answer = function(*asked)
     except NotImplementedError as stub:
-        return Verdict(f"Still to be written, or without a return. {stub}")
+        return Verdict(f"To be written: {stub}. (Written already? Then its return is missing.)",
+                       unwritten=True)
     except Exception as error:
         return Verdict(_stumble(error))
     yours = as_tensor(answer)
@@ -145,7 +147,8 @@ def as_tensor(answer: object) -> Tensor | None:
 def _stumble(error: Exception) -> str:
     frames = [frame for frame in traceback.extract_tb(error.__traceback__)
               if not frame.filename.startswith(HOUSE) and "site-packages" not in frame.filename]
-    where = f" in line {frames[-1].lineno}, `{frames[-1].line}`" if frames else ""
+    where = f" in line {frames[-1].lineno}" if frames else ""
+    where += f", `{frames[-1].line}`" if frames and frames[-1].line else ""
     said = str(error).strip().split("\n")[0]
     return (f"Your function stops{where}, with {type(error).__name__}: {said}. Print the shapes "
             f"just before that line.")
@@ -250,7 +253,7 @@ def whereabouts(difference: Tensor, tolerance: float | int) -> str:
 def _say_unwritten(shell: object, kind: type, error: Exception, trace: object,
                    tb_offset: int | None = None) -> None:
     """IPython's handler for stubs: one line in place of a traceback."""
-    shell._showtraceback(kind, error, [f"Still to be written. {error}"])
+    shell._showtraceback(kind, error, [f"This needs a part that is to be written. {error}."])
 
 
 @dataclass
@@ -267,7 +270,7 @@ class Feedback:
 
     name: str
     parts: dict[int | str, Part]
-    earned: dict[int | str, int] = field(default_factory=dict)
+    earned: dict[int | str, int | None] = field(default_factory=dict)
 
     def __call__(self, number: int | str, function: Callable, *, seed: int = 0) -> None:
         """Check a part; `seed` draws other questions.
@@ -276,20 +279,21 @@ class Feedback:
             NotThereYet: the part is unfinished or wrong.
         """
         part = self.parts[number]
-        title = f"{'Extra' if part.extra else 'Part'} {number} · {part.title}"
+        name = f"Extra {str(number)[1:]}" if part.extra else f"Part {number}"
+        title = f"{name} · {part.title}"
         checks = part.checks(torch.Generator().manual_seed(seed))
         for check in checks:
             verdict = diagnose(check, function)
             if verdict:
-                self.earned[number] = 0
-                Card(title, verdict.says, good=False).show()
+                self.earned[number] = None if verdict.unwritten else 0
+                law = "" if verdict.unwritten else f"The law: {check.law}."
+                Card(title, verdict.says, "to do" if verdict.unwritten else "wrong", law).show()
                 if verdict.yours is not None and check.kind != "none":
                     show_pictures(check.expected, verdict.yours, check.kind, check.law)
-                raise NotThereYet(title.split(" · ")[0], verdict.says)
+                raise NotThereYet(name, verdict.says)
         self.earned[number] = part.points
-        laws = "; ".join(check.law for check in checks)
-        said = f"All hold: {laws}. {part.points} points, as far as this check can tell."
-        Card(title, said, good=True).show()
+        laws = "It holds that " + "; ".join(check.law for check in checks) + "."
+        Card(title, f"{part.points} points, as far as this check can tell.", "right", laws).show()
 
     def begin(self) -> None:
         """In a notebook, let cells that need an unwritten part say so in one line."""
@@ -301,8 +305,9 @@ class Feedback:
         """A table of the points so far; a notebook shows it when it ends a cell."""
         rows = []
         for number, part in self.parts.items():
-            read = "your instructor reads it" if part.checks is None else "to do"
-            done = {0: "not there yet", part.points: "done"}.get(self.earned.get(number), read)
-            rows.append((str(number), part.title, self.earned.get(number, 0), part.points, done,
-                         part.extra))
+            earned = self.earned.get(number)
+            state = "your instructor reads it" if part.checks is None else "to do"
+            if earned is not None:
+                state = "done" if earned else "not there yet"
+            rows.append((str(number), part.title, earned or 0, part.points, state, part.extra))
         return Board(self.name, tuple(rows))

@@ -7,7 +7,13 @@ from skimage.draw import polygon2mask
 from torch import Tensor
 
 from course_lib.feedback.core import Check, Demand, Feedback, Mistake, Part
-from course_lib.feedback.poisson import blend_checks, mixed_checks, row_checks, toy_checks
+from course_lib.feedback.poisson import (
+    blend_checks,
+    mixed_checks,
+    random_picture,
+    row_checks,
+    toy_checks,
+)
 from course_lib.gradients import gradient
 from course_lib.images import load_image, sample_names
 
@@ -66,8 +72,8 @@ def _strength(field: Tensor) -> Tensor:
 
 
 def _step_checks(rng: torch.Generator) -> list[Check]:
-    image = torch.rand(3, 8, 11, generator=rng)
-    h, v = torch.randn(2, 3, 8, 11, generator=rng) * (torch.rand(8, 11, generator=rng) < 0.4)
+    image = random_picture(rng, 8, 11)
+    h, v = 0.3 * torch.randn(2, 3, 8, 11, generator=rng) * (torch.rand(8, 11, generator=rng) < 0.4)
     mistakes = [
         Mistake("The gradients enter with the wrong sign: ∇ᵀ takes h[x - 1] - h[x].",
                 lambda S, h, v, beta: _step(S, -h, -v, beta)),
@@ -155,7 +161,7 @@ def object_to_edit(my_edit: Callable) -> str | None:
 
 
 def _gray_checks(rng: torch.Generator) -> list[Check]:
-    image = torch.rand(3, 8, 11, generator=rng)
+    image = random_picture(rng, 8, 11)
 
     def signed_maximum(field: Tensor) -> Tensor:
         return field.amax(1)

@@ -14,27 +14,32 @@ from course_lib.plotting import COLORS, show_figure
 BLUE, ORANGE, GREEN = COLORS[:3]
 
 
+STATES = {"right": (GREEN, "✓"), "wrong": (ORANGE, "✗"), "to do": (BLUE, "○")}
+
+
 @dataclass(frozen=True)
 class Card:
-    """A verdict on one part: a title and a few sentences."""
+    """A verdict on one part: a title, a few sentences, its state, and what law was tried."""
 
     title: str
     says: str
-    good: bool
+    state: str
+    law: str = ""
 
     def show(self) -> None:
         """Display it, as text where no notebook is."""
         IPython.display.display(self)
 
     def __repr__(self) -> str:
-        return f"{'✓' if self.good else '✗'} {self.title}\n{self.says}"
+        lines = [f"{STATES[self.state][1]} {self.title}", self.says, self.law]
+        return "\n".join(filter(None, lines))
 
     def _repr_html_(self) -> str:
-        color, sign = (GREEN, "✓") if self.good else (ORANGE, "✗")
+        color, sign = STATES[self.state]
         return (
             f"<div style='border-left: 5px solid {color}; padding: 0.3em 0.8em; "
             f"max-width: 50em'><b>{sign} {html.escape(self.title)}</b><br>"
-            f"{html.escape(self.says)}</div>"
+            f"{html.escape(self.says)}<br><i style='opacity: 0.7'>{html.escape(self.law)}</i></div>"
         )
 
 

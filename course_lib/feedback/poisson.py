@@ -42,6 +42,12 @@ def row_checks(rng: torch.Generator) -> list[Check]:
     ]
 
 
+def random_picture(rng: torch.Generator, height: int, width: int) -> Tensor:
+    """(3, height, width) in [0, 1]: patches of colour, so that one sees something, and grain."""
+    patches = F.interpolate(torch.rand(1, 3, 3, 4, generator=rng), (height, width), mode="bilinear")
+    return 0.9 * patches[0] + 0.1 * torch.rand(3, height, width, generator=rng)
+
+
 def _sums(differences: Tensor) -> Tensor:
     return F.pad(differences.cumsum(0), (1, 0))
 
@@ -62,7 +68,7 @@ def _soft_row(d: Tensor, left: Tensor, right: Tensor) -> Tensor:
 
 def toy_checks(rng: torch.Generator) -> list[Check]:
     """Part 2: a picture from its differences and one pixel, by least squares."""
-    picture = torch.rand(8, 11, generator=rng)
+    picture = random_picture(rng, 8, 11)[0]
     field = gradient(picture[None])[:, 0]
     noise = 0.2 * torch.randn(2, 8, 11, generator=rng) * (field != 0)
     corner = torch.rand((), generator=rng)
@@ -121,7 +127,7 @@ def _toy(v: Tensor, corner: Tensor, *, wrap: bool = False, zero_beyond: bool = F
 
 def blend_checks(rng: torch.Generator) -> list[Check]:
     """Part 3: the discrete Poisson equation."""
-    source, target = torch.rand(2, 3, 9, 12, generator=rng)
+    source, target = random_picture(rng, 9, 12), random_picture(rng, 9, 12)
     mask = torch.rand(9, 12, generator=rng) < 0.6
     mask[3:6, 0] = True  # Ω reaches the picture's border, but never covers the picture
     mask[0, 0], mask[4, 6] = False, False
@@ -153,7 +159,7 @@ def blend_checks(rng: torch.Generator) -> list[Check]:
     questions = (
         ("a source that fits outside Ω comes back", torch.where(mask, source, target),
          torch.where(mask, source, target) * ~mask),
-        ("the source's differences join the target's colours", source, target),
+        ("the source's differences join the target's colours", 2 * source, target),
         ("a brighter source changes nothing", source + 0.4, target),
     )
     return [Check(law, (s, t, mask), _blend(s, t, mask), mistakes) for law, s, t in questions]

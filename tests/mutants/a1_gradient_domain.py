@@ -17,7 +17,7 @@ MUTANTS = {
         Mutant("return left + sums + share * (right - left - sums[-1])",
                "return (left + sums + share * (right - left - sums[-1]))[1:-1]",
                "put the two ends around"),
-        Mutant("return left", "left", "without a return"),
+        Mutant("return left", "left", "its return is missing"),
         Mutant("torch.zeros(1), ", "", "shape (13,), not (14,)"),
     ],
     "toy": [
