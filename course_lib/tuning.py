@@ -23,7 +23,7 @@ from course_lib.projection import as_batch, default_loss
 from course_lib.results import Callback
 from course_lib.shapes import Image, Latent
 
-REGULARIZERS = ("weight", "feature", "locality", None)
+STRENGTHS = {"weight": 0.1, "feature": 1.0, "locality": 30.0, None: 0.0}
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def tune_generator(
     *,
     space: str,
     regularizer: str | None = "weight",
-    strength: float | int = 1.0,
+    strength: float | int | None = None,
     steps: int = 200,
     learning_rate: float | int = 1e-3,
     loss: Loss | None = None,
@@ -61,17 +61,18 @@ def tune_generator(
 
     Args:
         latent: of the photo's projection, in `space`; it stays as it is.
-        regularizer: "weight" (‖θ − θ0‖², as a share of ‖θ0‖²) | "feature" (features of the
-            pivot in every layer stay) | "locality" (pictures of codes near the pivot stay) |
-            None.
-        strength: λ of the regulariser.
+        regularizer: "weight" (‖θ − θ0‖²) | "feature" (features of the pivot in every layer
+            stay) | "locality" (pictures of codes near the pivot stay) | None.
+        strength: λ of the regulariser; its own `STRENGTHS` if None, which on the shipped models
+            give up some closeness for a good part of the manifold.
         learning_rate: of Adam.
         rng: for the codes of "locality"; seeded with 0 if None.
     Raises:
         ValueError: an option is unknown, or the shapes don't fit the generator.
     """
     begin = time.perf_counter()
-    require_option(regularizer, REGULARIZERS, "regularizer")
+    require_option(regularizer, tuple(STRENGTHS), "regularizer")
+    strength = STRENGTHS[regularizer] if strength is None else strength
     require_number(strength, "strength", least=0)
     require_number(learning_rate, "learning_rate", above=0)
     require_count(steps, "steps", least=0)
@@ -107,8 +108,7 @@ def _penalty(
     """R(θ) as a function without arguments."""
     if regularizer == "weight":
         pairs = list(zip(old.parameters(), new.parameters(), strict=True))
-        size = sum(before.square().sum() for before, _ in pairs)
-        return lambda: sum((after - before).square().sum() for before, after in pairs) / size
+        return lambda: sum((after - before).square().sum() for before, after in pairs)
     if regularizer == "feature":
         return lambda: _feature_change(old, new, latent, space)
     if regularizer == "locality":

@@ -48,7 +48,7 @@ RECIPES = {
 }
 
 
-def held_out(data: Dataset, photos: int = 200) -> tuple[Dataset, Dataset]:
+def held_out(data: Dataset, photos: int = 200) -> tuple[Tensor, Tensor]:
     """The set without some photos, always the same; and those, which training never sees."""
     order = torch.randperm(len(data), generator=torch.Generator().manual_seed(0))
     return data[order[:-photos]], data[order[-photos:]]
