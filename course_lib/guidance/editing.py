@@ -60,7 +60,7 @@ def edit(
     constraints: Sequence[Constraint],
     *,
     space: str = "w",
-    smoothness: float | int = 0.02,
+    smoothness: float | int = 0.05,
     steps: int = 80,
     learning_rate: float | int = 0.1,
     begin: Float[Tensor, "starts ..."] | None = None,
@@ -73,7 +73,8 @@ def edit(
         latent: z0 in `space`: a photo's code, a sample's, or several starts at once.
         smoothness: λ_s, weight of the mean squared change, along the principal axes of the
             space's codes in deviations; 0 to forget z0, as for random starts.
-        learning_rate: of Adam at its highest, in deviations.
+        learning_rate: of Adam at its highest, in deviations. A drag wants about 0.03: where
+            the picture changes faster, tracking loses the handle.
         begin: codes to begin at, if not at z0: an earlier answer's `latent` (with its `origin`
             as z0) after a stroke was added, or several around one z0 (see `scatter`).
         frames: of the morph from z0 to the answer.
@@ -114,7 +115,7 @@ class Editing:
 
     def __init__(
         self, generator: Generator, latent: Latent, constraints: Sequence[Constraint], *,
-        space: str = "w", smoothness: float | int = 0.02, learning_rate: float | int = 0.1,
+        space: str = "w", smoothness: float | int = 0.05, learning_rate: float | int = 0.1,
         begin: Float[Tensor, "starts ..."] | None = None, settle: int = 40,
     ) -> None:
         generator.require_latent(latent, space)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from course_lib.encoders import has_encoder
 from course_lib.generators.base import Generator
-from course_lib.guidance import Editing, scatter
+from course_lib.guidance import Drag, Editing, scatter
 from course_lib.images import crop_square
 from course_lib.plotting import tile
 from course_lib.projection import project, ramp
@@ -25,6 +25,8 @@ SAMPLE, NOTHING, PHOTO = "a sample", "nothing", "my photo"
 PAUSE = 0.1  # seconds between two pictures, so that drawing them does not slow the steps
 SETTLE = 15  # steps, after which the candidates stay where they are
 COUNTS = (1, 2, 4, 8, 16)
+RATE, DRAG_RATE = 0.1, 0.03  # of Adam; a drag is tracked, so it must not outrun its handle
+COLUMNS = 4  # of candidates on the page
 SEEDS = 100
 
 
@@ -51,7 +53,7 @@ class PaintState:
     space: str = "w"
     strokes: tuple[Stroke, ...] = ()
     pairs: tuple[Pair, ...] = ()
-    smoothness: float | int = 0.02
+    smoothness: float | int = 0.05
     candidates: int = 4
     picked: int | None = None
     morph: int = 100
@@ -91,8 +93,8 @@ class PaintTool(Tool):
         canvas = Canvas(blank, title="The answer", alt=alt, actions=["before", "reset", "save"],
                         max_size=(height, height))
         self.thumbs = Canvas(blank, mode="pick", title="Candidates", alt=f"{alt} (candidates)",
-                             max_size=(height * 5 // 8, height))
-        self.thumbs.columns = 2
+                             max_size=(height, height))
+        self.thumbs.columns = COLUMNS
         self.bar = ipywidgets.IntProgress(0, 0, 1, layout={"width": "12em"})
         self.pad.on_draw(self._painted)
         self.pad.on_action("photo", self._load_photo)
@@ -100,7 +102,7 @@ class PaintTool(Tool):
         super().__init__(state, canvas, self._controls(state), [self.pad])
         self.thumbs.layout.width = f"{self.thumbs.max_width}px"
         rows, pictures = self.widget.children
-        pictures.children = [*pictures.children, self.thumbs]
+        pictures.children = [self.pad, ipywidgets.VBox([canvas, self.thumbs])]
         self.widget.children = [rows, ipywidgets.HBox([*self._buttons(), self.bar]), pictures]
 
     # ---- what a hand may do, from Python
@@ -185,6 +187,8 @@ class PaintTool(Tool):
             self.canvas.restart(self.before)
         if wanted and asked != self._asked:
             self._asked = asked
+            drags = any(isinstance(wish, Drag) for wish in wanted)
+            self.editing.learning_rate = DRAG_RATE if drags else RATE
             free = state.start == NOTHING and state.fixed is None
             self.editing.ask(wanted, smoothness=0 if free else state.smoothness)
             begin = time.perf_counter()
@@ -267,7 +271,7 @@ class PaintTool(Tool):
             begin = time.perf_counter()
             self.editing.step(ramp(0.05 + 0.95 * self.editing.age / self.steps))
             self.seconds = time.perf_counter() - begin
-            if time.perf_counter() - shown > PAUSE:
+            if self.editing.age < self.steps and time.perf_counter() - shown > PAUSE:
                 shown = time.perf_counter()
                 self._show()
         self.editing.look()
@@ -290,7 +294,7 @@ class PaintTool(Tool):
         self.canvas.show(answer.image, note=" · ".join(words))
         with self.thumbs.hold_sync():
             self.thumbs.choices = len(shown)
-            self.thumbs.show(tile(self.editing.image[shown], 2))
+            self.thumbs.show(tile(self.editing.image[shown], COLUMNS))
             self.thumbs.picked = shown.index(self._start()) if self._start() in shown else -1
 
     # ---- the page
