@@ -5,7 +5,7 @@ import os
 import sys
 from pathlib import Path
 
-from assignments.grading import grade, handout
+from assignments.grading import grade, gradescope, handout
 from assignments.grading.confinement import KINDS, ConfinementError
 from assignments.grading.course import HERE, Course, CourseError
 
@@ -43,18 +43,30 @@ def parser() -> argparse.ArgumentParser:
     entry.add_argument("students", nargs="*", help="default: all")
     entry.add_argument("--again", action="store_true", help="also what has its grade")
     entry.add_argument("--jobs", type=int, default=os.cpu_count(), help="submissions at once")
-    entry.add_argument("--cell-seconds", type=int, default=60, help="to stop a cell after")
-    entry.add_argument("--total-seconds", type=int, default=900, help="to stop a notebook after")
-    entry.add_argument("--memory-mb", type=int, default=4096, help="that student code may use")
-    entry.add_argument("--wall", choices=KINDS[:2], default=KINDS[0],
-                       help="bubblewrap, or, as root in a container, another user")
-    entry.add_argument("--let-students-code-reach-my-files", dest="wall", action="store_const",
-                       const="none", help="grade without any wall: only for code that you trust")
+    limits(entry, wall="bubblewrap")
     entry = command("feedback", grade.feedback, "make the pages that students get back")
     entry.add_argument("assignment")
     entry = command("export", grade.export, "write all grades and flags to a CSV file")
     entry.add_argument("to", type=Path)
+    entry = command("gradescope", gradescope.build, "write an autograder zip for Gradescope")
+    entry.add_argument("assignment")
+    entry.add_argument("to", type=Path)
+    entry = command("gradescope-run", gradescope.run, "what that zip runs, in its container")
+    entry.add_argument("assignment")
+    entry.add_argument("autograder", type=Path)
+    limits(entry, wall=None)
     return top
+
+
+def limits(entry: argparse.ArgumentParser, *, wall: str | None) -> None:
+    """The options that say what student code may do."""
+    entry.add_argument("--cell-seconds", type=int, default=60, help="to stop a cell after")
+    entry.add_argument("--total-seconds", type=int, default=900, help="to stop a notebook after")
+    entry.add_argument("--memory-mb", type=int, default=4096, help="that student code may use")
+    entry.add_argument("--wall", choices=KINDS[:2], default=wall,
+                       help="bubblewrap, or, as root in a container, another user")
+    entry.add_argument("--let-students-code-reach-my-files", dest="wall", action="store_const",
+                       const="none", help="grade without any wall: only for code that you trust")
 
 
 if __name__ == "__main__":

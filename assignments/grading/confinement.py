@@ -66,8 +66,12 @@ class ConfinedKernelManager(AsyncKernelManager):
             filter_file = os.open(self._write(b"".join(one_process_filter())), os.O_RDONLY)
             kwargs["pass_fds"] = [filter_file]
             command = [*limits, *self._bubblewrap(filter_file), *command]
-        elif self.kind == "user":
-            command = [*limits, "--nproc=64", *self._as_user(), *command]
+        else:
+            home = self._private_home()
+            kwargs |= {"cwd": home, "env": self._environment(home)}
+        if self.kind == "user":
+            command = [*limits, "--nproc=64", "setpriv", "--no-new-privs", *command]
+            kwargs |= {"user": NOBODY, "group": NOBODY, "extra_groups": []}
         nowhere = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         return command, kwargs | nowhere
 
@@ -88,18 +92,16 @@ class ConfinedKernelManager(AsyncKernelManager):
             "--seccomp", str(filter_file), "--",
         ]
 
-    def _as_user(self) -> list[str]:
+    def _private_home(self) -> str:
         home = Path(self.folder, "home")
+        home.mkdir()
         for name, path in self._home_files().items():
             (home / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, home / name)
-        for folder in (self.folder, *self.shared):
-            subprocess.run(["chown", "-R", f"{NOBODY}:{NOBODY}", folder], check=True)
-        environment = [f"{key}={value}" for key, value in self._environment(str(home)).items()]
-        return [
-            "setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups",
-            "--no-new-privs", "env", "--ignore-environment", f"--chdir={home}", *environment,
-        ]
+        if self.kind == "user":
+            for place in (self.folder, *Path(self.folder).rglob("*")):
+                os.chown(place, NOBODY, NOBODY)
+        return str(home)
 
     def _home_files(self) -> dict[str, Path]:
         """What is handed in, and matplotlib's list of fonts, which costs seconds to make."""
@@ -139,7 +141,7 @@ def require_wall(kind: str) -> None:
             "files: on Linux install bubblewrap (apt install bubblewrap), elsewhere grade in a "
             "container (see assignments/README.md)."
         )
-    if kind == "user" and os.geteuid() != 0:
+    if kind == "user" and (os.name != "posix" or os.geteuid() != 0):
         raise ConfinementError(
             "Only root can start the kernel as another user: use this wall inside a container."
         )
@@ -160,8 +162,15 @@ def why_no_bubblewrap() -> str:
     return ""
 
 
-def require_hidden(*secrets: Path) -> None:
-    """Refuse if a folder that the kernel reads contains what it must not."""
+def require_hidden(kind: str, *secrets: Path) -> None:
+    """Refuse if the kernel could read what it must not."""
+    for secret in secrets if kind == "user" else []:
+        if secret.stat().st_mode & 0o077 or secret.stat().st_uid == NOBODY:
+            raise ConfinementError(
+                f"{secret} can be read by other users, so solutions would lie open: chmod 700 it."
+            )
+    if kind != "bubblewrap":
+        return
     for folder in map(Path, environment_folders() + list(SYSTEM)):
         for secret in secrets:
             if secret.resolve().is_relative_to(folder.resolve()):

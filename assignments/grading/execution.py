@@ -28,10 +28,10 @@ REMOTE = Path(__file__).with_name("remote.py")
 SERVE = "import course_remote; course_remote.serve({socket!r}, globals())"
 CALL = "import course_remote; _call = course_remote.Call({socket!r}); _call.fetch({names})"
 CLOSE = "_call.close()"
-WARM_UP = "import torch, skimage, matplotlib.pyplot; del torch, skimage, matplotlib"
+WARM_UP = "import torch, matplotlib.pyplot; del torch, matplotlib"
 STOPPED = {"ename": "Stopped", "evalue": "the cell took too long", "traceback": []}
 MAX_OUTPUT = 5 << 20  # characters a cell; a large figure has one million
-GRACE = 5  # seconds in which an interrupted kernel must answer
+GRACE = 8  # seconds in which an interrupted kernel must answer
 
 
 class KernelGone(Exception):
@@ -49,7 +49,7 @@ class Kernel(NotebookClient):
             coalesce_streams=True, startup_timeout=120, error_on_timeout=STOPPED,
         )
         self.folder, self.max_bytes = Path(manager.folder), manager.disk_mb << 20
-        self.gone, self.overflowed, self._room = "", False, MAX_OUTPUT
+        self.gone, self.stopped, self.overflowed, self._room = "", False, False, MAX_OUTPUT
         self.seconds, self.deadline = seconds, math.inf
         (self.folder / "site-packages").mkdir()
         shutil.copyfile(REMOTE, self.folder / "site-packages/course_remote.py")
@@ -81,7 +81,7 @@ class Kernel(NotebookClient):
             raise KernelGone(self.gone)
         left = self.deadline - time.monotonic()
         self.timeout = max(1, int(min(seconds or self.seconds, left)))
-        self._room, self._display_id_map = MAX_OUTPUT, {}
+        self._room, self._display_id_map, self.stopped = MAX_OUTPUT, {}, False
         cell = self.nb.cells[0] = new_code_cell(source)
         try:
             await self.async_execute_cell(cell, 0)
@@ -95,6 +95,10 @@ class Kernel(NotebookClient):
             await self.stop()
             raise KernelGone(self.gone)
         return cell.outputs
+
+    async def _async_handle_timeout(self, timeout, cell=None):
+        self.stopped = True
+        return await super()._async_handle_timeout(timeout, cell)
 
     async def _async_check_alive(self):
         """Asked every second; the one folder of the host's that the kernel writes to is small."""
@@ -183,7 +187,7 @@ class Examination:
         except KernelGone as gone:
             cell.outputs = [_error("NotRun", str(gone))]
             self._flag(f"Cell {number} ended the run: {gone}; later parts got no points.")
-        if any(output.get("ename") == STOPPED["ename"] for output in cell.outputs):
+        if self.student.stopped:
             self._flag(f"Cell {number} was stopped after {self.student.timeout} s.")
 
     async def _check(self, cell: NotebookNode) -> None:
@@ -287,11 +291,21 @@ def _harmless(output: NotebookNode) -> NotebookNode:
 
 
 async def examine(notebook: NotebookNode, source: NotebookNode, *, seconds: int, total: int,
-                  seed: str, files: dict[str, Path], **settings) -> list[str]:
-    """Run and check `notebook` in place; returns flags, a sentence each."""
+                  seed: str, files: dict[str, Path], given: dict[str, Path],
+                  **settings) -> list[str]:
+    """Run and check `notebook` in place; returns flags, a sentence each.
+
+    Args:
+        seed: that hidden tests draw their cases from.
+        files: what the student's code finds beside it; given: the course's own among them.
+        settings: of `ConfinedKernelManager`.
+    """
     student = Kernel(seconds, files=files, **settings)
     variables = {"COURSE_GRADING_SEED": seed}
-    checks = Kernel(seconds, shared=[str(student.folder)], variables=variables, **settings)
+    if settings["kind"] == "user":
+        settings["kind"] = "none"  # the same user could look into the checks' memory
+    checks = Kernel(seconds, shared=[str(student.folder)], variables=variables, files=given,
+                    **settings)
     examination = Examination(notebook, source, student, checks)
     async with checks, student:
         student.deadline = time.monotonic() + total

@@ -1,6 +1,5 @@
 """Grade, feedback, export: what happens once work is handed in."""
 
-import subprocess
 from argparse import Namespace
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -36,13 +35,12 @@ def grade_one(course: Course, student: str, options: Namespace) -> bool:
         "fingerprint": course.fingerprint(assignment, student),
     }
     words = [f"--ConfinedExecute.{key}={value}" for key, value in settings.items()]
-    log = course.root / "logs" / assignment / f"{student}.txt"
     try:
         course.nbgrader(
-            "autograde", assignment, "--student", student, "--force", *words,
-            seconds=options.total_seconds + OVERHEAD, log=log,
+            "autograde", assignment, f"--student={student}", "--force", *words,
+            seconds=options.total_seconds + OVERHEAD,
         )
-    except (CourseError, subprocess.TimeoutExpired) as error:
+    except CourseError as error:
         print(f"{student}: not graded: {error}", flush=True)
         return False
     flags = flags_of(course.notebook("autograded", assignment, student).parent)

@@ -68,15 +68,15 @@ def collect(course: Course, options: Namespace) -> None:
         if path.is_symlink() or path.name.startswith("."):
             continue
         student = re.sub(r"[^\w.@-]", "-", path.name if path.is_dir() else path.stem.split("_")[0])
-        files = _handed_in(path, options.assignment)
+        files = handed_in(path, options.assignment)
         if files:
-            _copy(files, course.notebook("submitted", options.assignment, student).parent)
+            place(files, course.notebook("submitted", options.assignment, student).parent)
             print(f"{student}: {', '.join(sorted(files))}")
         else:
             print(f"{student}: no notebook found in {path}")
 
 
-def _handed_in(path: Path, assignment: str) -> dict[str, Path]:
+def handed_in(path: Path, assignment: str) -> dict[str, Path]:
     """The files of one student, by the name that they should have."""
     if path.is_file():
         return {f"{assignment}.ipynb": path} if path.suffix == ".ipynb" else {}
@@ -93,7 +93,8 @@ def _handed_in(path: Path, assignment: str) -> dict[str, Path]:
     return beside | {f"{assignment}.ipynb": named[0]}
 
 
-def _copy(files: dict[str, Path], folder: Path) -> None:
+def place(files: dict[str, Path], folder: Path) -> None:
+    """Copy files into a folder that is new."""
     if folder.exists():
         shutil.rmtree(folder)
     for name, path in files.items():

@@ -53,15 +53,15 @@ class ConfinedExecute(NbGraderPreprocessor):
     def preprocess(self, nb, resources):
         info, course = resources["nbgrader"], CourseDirectory(parent=self)
         require_wall(self.kind)
-        if self.kind == "bubblewrap":
-            require_hidden(folder_of(course, "source"), Path(course.root))
+        require_hidden(self.kind, Path(course.root))
         source = folder_of(course, "source") / info["assignment"] / f"{info['notebook']}.ipynb"
         theirs = folder_of(course, "submitted") / info["student"] / info["assignment"]
         ours = folder_of(course, "release") / info["assignment"]
-        files = plain_files(theirs) | plain_files(ours)
+        given = plain_files(ours)
         flags = asyncio.run(examine(
             nb, nbformat.read(source, 4), seconds=self.cell_seconds, total=self.total_seconds,
-            seed=self.seed, files=files, kind=self.kind, memory_mb=self.memory_mb,
+            seed=self.seed, given=given, files=plain_files(theirs) | given, kind=self.kind,
+            memory_mb=self.memory_mb,
         ))
         before = nb.metadata.get("grading", {}).get("flags", [])
         nb.metadata["grading"] = {"flags": before + flags, "fingerprint": self.fingerprint}

@@ -1,0 +1,106 @@
+"""Gradescope: an autograder zip made by one command, which grades with the same code.
+
+Gradescope unpacks the zip into source/, runs setup.sh once and run_autograder for each submission,
+and reads results/results.json. One container holds one submission.
+"""
+
+import json
+import os
+import shutil
+import stat
+import zipfile
+from argparse import Namespace
+from pathlib import Path
+
+import nbformat
+from nbgrader.utils import determine_grade
+
+from assignments.grading.confinement import why_no_bubblewrap
+from assignments.grading.course import HERE, Course
+from assignments.grading.execution import failed, is_test
+from assignments.grading.grade import grade_one
+from assignments.grading.handout import handed_in, place, release
+from assignments.grading.plugins import HIDDEN_TEST_FAILED, flags_of
+
+STUDENT = "submission"
+PROJECT = ["pyproject.toml", "requirements.txt", "README.md", "LICENSE",
+           "assignments/nbgrader_config.py", "assignments/grading/*.py"]
+SETUP = """#!/usr/bin/env bash
+set -euo pipefail
+apt-get update && apt-get install --yes --no-install-recommends python3-venv bubblewrap
+python3 -m venv /opt/course
+cd /autograder/source
+/opt/course/bin/pip install torch torchvision --index-url https://download.pytorch.org/whl/cpu
+/opt/course/bin/pip install -r requirements.txt
+"""
+RUN = """#!/usr/bin/env bash
+set -euo pipefail
+autograder="${{AUTOGRADER:-/autograder}}"
+cd "$autograder/source"
+"${{PYTHON:-/opt/course/bin/python}}" -m assignments.grading gradescope-run {name} "$autograder"
+"""
+
+
+def build(course: Course, options: Namespace) -> None:
+    """Write the zip to upload as an autograder."""
+    name = options.assignment
+    release(course, name)
+    with zipfile.ZipFile(options.to, "w", zipfile.ZIP_DEFLATED) as archive:
+        for script, text in (("setup.sh", SETUP), ("run_autograder", RUN.format(name=name))):
+            entry = zipfile.ZipInfo(script)
+            entry.external_attr = (stat.S_IFREG | 0o755) << 16
+            archive.writestr(entry, text)
+        for pattern in PROJECT:
+            for path in sorted(HERE.parent.glob(pattern)):
+                archive.write(path, path.relative_to(HERE.parent))
+        for path in sorted((HERE.parent / "course_lib").rglob("*")):
+            if path.is_file() and "__pycache__" not in path.parts:
+                archive.write(path, path.relative_to(HERE.parent))
+        for step in ("source", "release"):
+            folder = course.notebook(step, name).parent
+            for path in sorted(folder.rglob("*")):
+                if path.is_file() and ".ipynb_checkpoints" not in path.parts:
+                    archive.write(path, f"assignments/{step}/{name}/{path.relative_to(folder)}")
+        archive.writestr("assignments/seed.txt", course.seed())
+    print(f"Upload {options.to}; its tests carry {name}'s solutions, so show it to no student.")
+
+
+def run(course: Course, options: Namespace) -> None:
+    """Grade the one submission of this container, and write its results.json."""
+    folder, name = options.autograder / "results", options.assignment
+    folder.mkdir(exist_ok=True)
+    for private in (course.root, folder):
+        os.chmod(private, 0o700)
+    release(course, name)
+    files = handed_in(options.autograder / "submission", name)
+    shutil.rmtree(course.notebook("autograded", name, STUDENT).parent, ignore_errors=True)
+    place(files, course.notebook("submitted", name, STUDENT).parent)
+    options.wall = options.wall or ("user" if why_no_bubblewrap() else "bubblewrap")
+    graded = bool(files) and grade_one(course, STUDENT, options)
+    found = results(course.notebook("autograded", name, STUDENT)) if graded else {
+        "score": 0, "output": f"It could not be graded: hand in {name}.ipynb, and nothing else."
+        if not files else "It could not be graded: please tell your instructor.",
+    }
+    (folder / "results.json").write_text(json.dumps(found, indent=1))
+
+
+def results(autograded: Path) -> dict:
+    """Gradescope's record of a graded notebook. What a person must read is not in it."""
+    tests = []
+    for cell in filter(is_test, nbformat.read(autograded, 4).cells):
+        points, most = determine_grade(cell)
+        tests.append({
+            "name": cell.metadata.nbgrader.grade_id, "score": points, "max_score": most,
+            "output": explain(cell), "output_format": "text", "visibility": "visible",
+        })
+    flags = " ".join(flags_of(autograded.parent))
+    return {"tests": tests, "output": flags, "visibility": "visible"}
+
+
+def explain(cell: nbformat.NotebookNode) -> str:
+    """What the student is told about a part, in a sentence or two."""
+    if not failed(cell.outputs):
+        return "All tests passed."
+    shown = cell.metadata.get("grading", {}).get("shown_outputs", len(cell.outputs))
+    error = next((out for out in cell.outputs[:shown] if out.output_type == "error"), None)
+    return HIDDEN_TEST_FAILED if error is None else error.evalue or error.ename

@@ -1,0 +1,336 @@
+"""The instructor's tools: releases, collecting, mending, remote calls, Gradescope's zip."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import zipfile
+
+import nbformat
+import numpy as np
+import pytest
+import torch
+
+from assignments.grading import confinement, remote
+from assignments.grading.__main__ import main
+from assignments.grading.confinement import ConfinementError, why_no_bubblewrap
+from assignments.grading.course import Course, CourseError
+from assignments.grading.execution import defined_names, is_test, split_hidden
+from assignments.grading.handout import is_stale, release
+from assignments.grading.plugins import plain_files
+from assignments.grading.repair import Unreadable, read_submission, repair
+from course_lib.results import Solution
+from tests.submissions.course import (
+    NAME,
+    RIGHT,
+    filled_in,
+    find,
+    hand_in,
+    make_course,
+    source_notebook,
+    write,
+)
+
+REAL = Course()
+needs_wall = pytest.mark.skipif(
+    bool(why_no_bubblewrap()), reason=f"students' code is not run here: {why_no_bubblewrap()}"
+)
+
+
+@pytest.fixture
+def course(tmp_path):
+    made = make_course(tmp_path)
+    release(made, NAME)
+    return made
+
+
+# Handing out.
+
+def secrets(notebook):
+    """The lines of solutions and hidden tests that stand nowhere else."""
+    inside, hidden, shown = False, set(), set()
+    for line in "\n".join(cell.source for cell in notebook.cells).split("\n"):
+        if "### BEGIN" in line or "### END" in line:
+            inside = "### BEGIN" in line
+        else:
+            (hidden if inside else shown).add(line.strip())
+    return {line for line in hidden - shown if len(line) > 8}
+
+
+@pytest.mark.parametrize("name", REAL.assignments())
+def test_a_release_is_what_its_source_makes(name):
+    assert not is_stale(REAL, name), f"run: python -m assignments.grading prepare {name}"
+
+
+@pytest.mark.parametrize("name", REAL.assignments())
+def test_a_release_holds_no_solution_and_no_hidden_test(name):
+    lost = secrets(nbformat.read(REAL.notebook("source", name), 4))
+    handed_out = nbformat.read(REAL.notebook("release", name), 4)
+    text = "\n".join(cell.source for cell in handed_out.cells)
+    assert len(lost) > 5
+    assert [line for line in lost if line in text] == []
+    assert not any(cell.get("outputs") for cell in handed_out.cells)
+    assert "### BEGIN" not in text
+
+
+def test_a_changed_source_makes_its_release_stale(course):
+    assert not is_stale(course, NAME)
+    source = source_notebook()
+    source.cells[0].source = "# Another title"
+    write(source, course.notebook("source", NAME))
+    assert is_stale(course, NAME)
+    assert main(["--course", str(course.root), "check"]) == 1
+    assert main(["--course", str(course.root), "prepare"]) == 0
+    assert main(["--course", str(course.root), "check"]) == 0
+
+
+def test_hidden_tests_must_come_last(course):
+    source = source_notebook()
+    find(source, "check_integrate").source += "\nassert True"
+    write(source, course.notebook("source", NAME))
+    with pytest.raises(CourseError, match="move them to the end"):
+        release(course, NAME)
+
+
+def test_an_unknown_assignment_is_named(course, capsys):
+    assert main(["--course", str(course.root), "prepare", "a9"]) == 1
+    assert "no assignment 'a9'" in capsys.readouterr().err
+
+
+# Collecting.
+
+def test_collect_takes_a_folder_or_a_file_a_student(course, tmp_path_factory):
+    downloads = tmp_path_factory.mktemp("downloads")
+    for path in ("ann/a0_tiny.ipynb", "bob/work/a0_tiny (2).ipynb", "cy_17_late.ipynb",
+                 "dan/x.ipynb", "dan/y.ipynb", "eve/photo.png"):
+        write("{}" if path.endswith("ipynb") else "pixels", downloads / path)
+    write("pixels", downloads / "ann/pictures/mine.png")
+    (downloads / "ann/link.txt").symlink_to("/etc/passwd")
+    (downloads / "ann/folder").symlink_to("/etc")
+    (downloads / "zoe").symlink_to(downloads / "ann")
+    assert main(["--course", str(course.root), "collect", NAME, str(downloads)]) == 0
+    assert course.students(NAME) == ["ann", "bob", "cy"]
+    handed_in = course.notebook("submitted", NAME, "ann").parent
+    assert set(plain_files(handed_in)) == {"pictures/mine.png"}
+    assert not list(handed_in.glob("link*")) and not (handed_in / "folder").exists()
+
+
+def test_links_are_never_read_for_a_student(tmp_path):
+    write("x", tmp_path / "real.txt")
+    (tmp_path / "link.txt").symlink_to("/etc/passwd")
+    (tmp_path / "etc").symlink_to("/etc")
+    assert list(plain_files(tmp_path)) == ["real.txt"]
+
+
+# Mending.
+
+def test_a_sound_submission_is_left_as_it_is(course):
+    handed_in = filled_in(course, **RIGHT)
+    handed_in.cells.insert(3, nbformat.v4.new_code_cell("helper = 1"))
+    mended, flags = repair(handed_in, nbformat.read(course.notebook("release", NAME), 4))
+    assert [cell.source for cell in mended.cells] == [cell.source for cell in handed_in.cells]
+    assert flags == []
+
+
+def test_the_last_edited_of_two_copies_counts_wherever_it_stands(course):
+    blank = nbformat.read(course.notebook("release", NAME), 4)
+    for places in ((3, 2), (2, 3)):
+        handed_in = filled_in(course, **RIGHT)
+        copy = nbformat.from_dict(json.loads(json.dumps(find(blank, "differences"))))
+        handed_in.cells.insert(places[0], copy)
+        mended, flags = repair(handed_in, blank)
+        assert find(mended, "differences").source == RIGHT["differences"]
+        assert len([cell for cell in mended.cells if "def differences" in cell.source]) == 1
+        assert "was there twice" in flags[0]
+
+
+def test_pasted_pictures_of_an_answer_in_words_are_kept(course):
+    handed_in = filled_in(course, **RIGHT)
+    find(handed_in, "words").attachments = {"a.png": {"image/png": "AAAA"}}
+    mended, _ = repair(handed_in, nbformat.read(course.notebook("release", NAME), 4))
+    assert find(mended, "words").attachments == {"a.png": {"image/png": "AAAA"}}
+
+
+@pytest.mark.parametrize("text, reason", [
+    ("", "is empty"), ("  \n", "is empty"), ("<html>", "not a notebook"), ("[]", "not a notebook"),
+    ("null", "not a notebook"), ('{"nbformat": 4}', "not a notebook"),
+    ('{"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": [7]}', "not a notebook"),
+])
+def test_what_is_no_notebook_is_said_to_be_none(tmp_path, text, reason):
+    path = tmp_path / "a.ipynb"
+    path.write_text(text)
+    with pytest.raises(Unreadable, match=reason):
+        read_submission(path)
+
+
+def test_test_cells_are_split_and_names_found():
+    assert split_hidden("a\n### BEGIN HIDDEN TESTS\nb\n### END HIDDEN TESTS") == ("a", "b")
+    source = "%matplotlib inline\ndef f():\n    g = 1\nx, (y, z) = 1, t\nclass C: pass\na.b = 1"
+    assert defined_names(source) == ["f", "x", "y", "z", "C"]
+
+
+# Remote calls.
+
+@pytest.fixture
+def line(tmp_path):
+    """A line to a `serve` in a thread; what it answers for is in the dictionary."""
+    names = {}
+    socket = str(tmp_path / "calls")
+    thread = threading.Thread(target=remote.serve, args=(socket, names), daemon=True)
+    thread.start()
+    call = remote.Call(socket)
+    yield names, call
+    call.close()
+    thread.join(5)
+
+
+@pytest.mark.parametrize("value", [
+    3, 2.5, 1j, "text", None, True, [1, (2, "b")], {"a": [1]}, {3: (4,)},
+])
+def test_plain_values_arrive_as_they_are(line, value):
+    names, call = line
+    names["same"] = lambda x: x
+    assert call.ask(name="same")(value) == value
+
+
+def test_tensors_arrays_and_solutions_arrive(line):
+    names, call = line
+    tensor = torch.rand(2, 3, dtype=torch.float64)
+    names.update(
+        part=lambda t: (t * 2)[:, 1], array=lambda t: t.numpy(),
+        number=lambda t: np.float32(t.sum()), shapes=lambda t: torch.max(t, dim=0),
+        solved=lambda t: Solution(t, torch.ones(1), True),
+    )
+    ask = {name: call.ask(name=name)(tensor) for name in names}
+    assert torch.equal(ask["part"], tensor[:, 1] * 2)
+    assert isinstance(ask["array"], np.ndarray) and (ask["array"] == tensor.numpy()).all()
+    assert ask["number"] == np.float32(tensor.sum())
+    assert isinstance(ask["solved"], Solution) and torch.equal(ask["solved"].value, tensor)
+    assert torch.equal(ask["shapes"][0], tensor.max(dim=0).values)
+
+
+def test_functions_go_both_ways(line):
+    names, call = line
+    names["descend"] = lambda loss, x: loss(x) + loss(2 * x)
+    names["adder"] = lambda n: lambda x: x + n
+    names["apply"] = lambda function, x: function(x)
+    assert call.ask(name="descend")(lambda x: x ** 2, torch.tensor(3.0)) == 45
+    three = call.ask(name="adder")(3)
+    assert three(4) == 7
+    assert call.ask(name="apply")(three, 5) == 8
+    assert call.ask(name="apply")(torch.sum, torch.ones(4)) == 4
+
+
+@pytest.mark.parametrize("error, seen", [
+    (NotImplementedError("Part 2"), NotImplementedError), (SystemExit(1), RuntimeError),
+    (KeyError("x"), KeyError), (type("Own", (Exception,), {})("mine"), RuntimeError),
+])
+def test_errors_arrive_as_errors(line, error, seen):
+    names, call = line
+
+    def fail():
+        raise error
+    names["fail"] = fail
+    with pytest.raises(seen):
+        call.ask(name="fail")()
+    names["fine"] = lambda: 1
+    assert call.ask(name="fine")() == 1
+
+
+def test_answers_cannot_carry_code(line, monkeypatch, tmp_path):
+    class Payload:
+        def __reduce__(self):
+            return os.mkdir, (str(tmp_path / "owned"),)
+    names, call = line
+    names["f"] = lambda: 0
+    function = call.ask(name="f")
+    monkeypatch.setattr(remote, "_plain", lambda value: Payload())
+    with pytest.raises(Exception, match=r"weights_only|Unsupported"):
+        function()
+    assert not (tmp_path / "owned").exists()
+
+
+def test_answers_cannot_pretend_to_be_numbers(line):
+    class Yes:
+        def __call__(self):
+            return self
+
+        def __eq__(self, other):
+            return True
+        __hash__ = None
+    names, call = line
+    names["f"] = lambda: object()
+    names["yes"] = Yes()
+    with pytest.raises(TypeError, match="cannot be checked"):
+        call.ask(name="f")()
+    assert call.ask(name="yes") != 5
+    with pytest.raises(AttributeError):
+        _ = call.ask(name="yes").shape
+
+
+# Walls.
+
+def test_without_a_wall_nothing_is_graded(course, monkeypatch, capsys):
+    hand_in(course, "ann", filled_in(course, **RIGHT))
+    monkeypatch.setattr(confinement, "why_no_bubblewrap", lambda: "the program bwrap is missing")
+    assert main(["--course", str(course.root), "grade", NAME]) == 1
+    said = capsys.readouterr().err
+    assert "bwrap is missing" in said and "apt install bubblewrap" in said
+    assert not course.notebook("autograded", NAME, "ann").exists()
+
+
+def test_a_course_that_the_kernel_could_read_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(confinement, "environment_folders", lambda: [str(tmp_path)])
+    with pytest.raises(ConfinementError, match="move the course"):
+        confinement.require_hidden("bubblewrap", tmp_path / "course")
+    confinement.require_hidden("none", tmp_path / "course")
+    tmp_path.chmod(0o755)
+    with pytest.raises(ConfinementError, match="chmod 700"):
+        confinement.require_hidden("user", tmp_path)
+
+
+# Everything together.
+
+@needs_wall
+@pytest.mark.parametrize("name", REAL.assignments())
+def test_the_solution_scores_all_and_the_release_nothing(name, tmp_path):
+    course = Course(tmp_path)
+    source = nbformat.read(REAL.notebook("source", name), 4)
+    write(source, course.notebook("source", name))
+    release(course, name)
+    handed_out = nbformat.read(course.notebook("release", name), 4)
+    for cell in filter(is_test, source.cells):
+        cell.source = find(handed_out, cell.metadata.nbgrader.grade_id).source
+    write(source, course.notebook("submitted", name, "solved"))
+    write(handed_out, course.notebook("submitted", name, "untouched"))
+    assert main(["--course", str(tmp_path), "grade", name]) == 0
+    for student, share in (("solved", 1), ("untouched", 0)):
+        for part in parts(course.notebook("autograded", name, student)):
+            assert part["score"] == share * part["max_score"], (student, part)
+
+
+def parts(autograded):
+    from assignments.grading.gradescope import results
+    found = results(autograded)
+    assert found["output"] == ""
+    return found["tests"]
+
+
+@needs_wall
+def test_gradescope_grades_with_the_same_code(course, tmp_path_factory):
+    zip_file = course.root / "autograder.zip"
+    assert main(["--course", str(course.root), "gradescope", NAME, str(zip_file)]) == 0
+    home = tmp_path_factory.mktemp("autograder")
+    with zipfile.ZipFile(zip_file) as archive:
+        archive.extractall(home / "source")
+    answers = RIGHT | {"integrate": "def integrate(slopes, start):\n    return SIGNAL"}
+    write(filled_in(course, **answers), home / "submission/my work.ipynb")
+    settings = os.environ | {"AUTOGRADER": str(home), "PYTHON": sys.executable}
+    script = home / "source/run_autograder"
+    ended = subprocess.run(["bash", str(script)], env=settings, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    found = json.loads((home / "results/results.json").read_text())
+    assert [(test["score"], test["max_score"]) for test in found["tests"]] == [(2, 2), (0, 3)]
+    assert "hidden test" in found["tests"][1]["output"]
+    assert "secret" not in json.dumps(found)

@@ -1,0 +1,95 @@
+"""Grades submissions that are hostile, broken or odd: each gets the right points, or a flag.
+
+All are graded by one command, side by side, as an instructor would.
+"""
+
+import csv
+import re
+import socket
+
+import nbformat
+import pytest
+
+from assignments.grading.__main__ import main
+from assignments.grading.confinement import why_no_bubblewrap
+from assignments.grading.handout import release
+from tests.submissions.broken import CASES, submission
+from tests.submissions.course import NAME, hand_in, make_course
+
+pytestmark = pytest.mark.skipif(
+    bool(why_no_bubblewrap()), reason=f"students' code is not run here: {why_no_bubblewrap()}"
+)
+LIMITS = ["--cell-seconds", "5", "--total-seconds", "25", "--memory-mb", "900"]
+
+
+@pytest.fixture(scope="module")
+def graded(tmp_path_factory):
+    """The course after grading, feedback and export; a server that nobody should reach."""
+    course = make_course(tmp_path_factory.mktemp("course"))
+    release(course, NAME)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        for name, case in CASES.items():
+            notebook = nbformat.read(course.notebook("release", NAME), 4)
+            hand_in(course, name, submission(case, notebook, port=port))
+        words = ["--course", str(course.root)]
+        assert main([*words, "grade", NAME, *LIMITS]) == 0
+        server.settimeout(0)
+        with pytest.raises(BlockingIOError):
+            server.accept()
+    assert main([*words, "feedback", NAME]) == 0
+    assert main([*words, "export", str(course.root / "grades.csv")]) == 0
+    return course
+
+
+@pytest.fixture(scope="module")
+def rows(graded):
+    with open(graded.root / "grades.csv", newline="") as file:
+        return {row["student"]: row for row in csv.DictReader(file)}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_points_are_right_or_a_flag_says_why_not(rows, name):
+    case, row = CASES[name], rows[name]
+    points = float(row["check_differences"]), float(row["check_integrate"])
+    assert points == case.points, row["flags"]
+    assert case.flag in row["flags"]
+    assert bool(case.flag) == bool(row["flags"]), row["flags"]
+    assert float(row["max_score"]) == 9
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_feedback_shows_neither_hidden_tests_nor_solutions(graded, name):
+    (page,) = (graded.root / "feedback" / name).rglob("*.html")
+    text = re.sub(r"<[^>]*>", "", page.read_text())
+    for secret in ("secret_signal", "secret_sum", "secret differences", "model answer", "HIDDEN"):
+        assert secret not in text
+
+
+def outputs(course, name):
+    notebook = nbformat.read(course.notebook("autograded", NAME, name), 4)
+    return "".join(str(cell.get("outputs", "")) for cell in notebook.cells)
+
+
+def test_a_kernel_sees_no_notebook_no_gradebook_and_no_seed(graded):
+    assert "FOUND [] []" in outputs(graded, "reads-disk")
+
+
+def test_hidden_tests_never_reach_the_students_kernel(graded):
+    seen = outputs(graded, "reads-memory")
+    assert "signal" in seen and "secret" not in seen
+
+
+def test_nothing_outside_is_touched(graded):
+    assert "REACHED" not in outputs(graded, "network")
+    assert "no more" in outputs(graded, "fork-bomb")
+    found = [path for path in graded.root.rglob("was-here")]
+    assert found == []
+
+
+def test_what_is_graded_is_not_graded_again(graded, capsys):
+    page = graded.notebook("autograded", NAME, "right")
+    before = page.stat().st_mtime_ns
+    assert main(["--course", str(graded.root), "grade", NAME, *LIMITS]) == 0
+    assert f"{len(CASES)} of them graded before" in capsys.readouterr().out
+    assert page.stat().st_mtime_ns == before
