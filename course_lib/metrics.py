@@ -73,6 +73,16 @@ def nearest_sample(
     return torch.cdist(a, b).square().min(dim=1).values / a.shape[1]
 
 
+def detail_energy(image: Image) -> Float[Tensor, " *batch"]:
+    """Gradient energy of the top octave, Σ ‖∇(u − ū)‖²: ū lacks what half the size can't hold."""
+    require_image(image)
+    pictures = image.reshape(-1, *image.shape[-3:])
+    half = [max(1, side // 2) for side in image.shape[-2:]]
+    small = F.interpolate(pictures, half, mode="bilinear", antialias=True)
+    fine = pictures - F.interpolate(small, image.shape[-2:], mode="bicubic")
+    return gradient(fine).square().flatten(1).sum(dim=1).reshape(image.shape[:-3])
+
+
 def edit_consistency(
     generator: Generator, invert: Callable[[Image], Latent], images: Image,
     change: Float[Tensor, "..."], *, space: str,

@@ -20,10 +20,13 @@ READING_ORDER = """
 # Packages with an order of their own; their front door, __init__, comes last.
 ROOMS = {
     "generators": "base dcgan stylegan2_networks stylegan2 biggan vae vqvae flow diffusion".split(),
-    "widgets": "sliders latent canvas tool tools project directions labels wishes paint".split(),
+    "widgets": (
+        "sliders latent canvas tool tools project directions labels wishes paint transfer"
+    ).split(),
     "feedback": "pictures core poisson gradient_domain warping projection directions".split(),
     "weights": "files checkpoints unpickling downloads".split(),
     "guidance": "strokes drag editing".split(),
+    "transfer": "flow morph alternatives".split(),
 }
 
 METHODS = """

@@ -7,6 +7,7 @@ from course_lib.blending import seamless_clone
 from course_lib.generators import load_generator
 from course_lib.metrics import (
     clone_energies,
+    detail_energy,
     edit_consistency,
     nearest_sample,
     paste,
@@ -175,3 +176,12 @@ def test_an_exact_inverse_is_consistent_and_a_forgetful_one_is_not(rng):
     forgetful = edit_consistency(generator, lambda _: codes, images, change, space="w")
     expected = (change / generator.latent_std("w")).square().mean().sqrt().expand(4)
     torch.testing.assert_close(forgetful, expected)
+
+
+def test_detail_is_what_half_the_size_cannot_hold(rng):
+    image = torch.rand(2, 3, 40, 48, generator=rng)
+    half = torch.nn.functional.interpolate(image, (20, 24), mode="area")
+    large = torch.nn.functional.interpolate(half, (40, 48), mode="bicubic")
+    noise, soft = detail_energy(image), detail_energy(large)
+    assert noise.shape == (2,) and (soft < 0.1 * noise).all()
+    torch.testing.assert_close(detail_energy(2 * image[0]), 4 * noise[0])

@@ -7,10 +7,15 @@ import torch.nn.functional as F
 from course_lib.gradients import gradient
 from course_lib.images import crop_square, load_image
 from course_lib.transfer import (
+    add_change,
+    blend_change,
+    enlarge_edit,
     estimate_flow_and_color,
+    follow_morph,
     guided_upsample,
     recolored,
     transfer_edit,
+    trust_projection,
     warped,
 )
 
@@ -32,22 +37,43 @@ def color_change(largest: float, rng: torch.Generator) -> torch.Tensor:
     return identity + smooth(12, largest, rng).reshape(3, 4, 64, 64)
 
 
-def test_known_motion_and_colour_are_found(after, rng):
-    flow, color = smooth(2, 3.0, rng), color_change(0.1, rng)
+def seen(flow: torch.Tensor) -> torch.Tensor:
+    """Where the motion stays inside the picture and does not fold it."""
+    y, x = torch.meshgrid(torch.arange(64.0), torch.arange(64.0), indexing="ij")
+    ends = torch.stack([x, y]) + flow
+    (dx_u, dx_v), (dy_u, dy_v) = (torch.gradient(flow, dim=d)[0] for d in (2, 1))
+    unfolded = (1 + dx_u) * (1 + dy_v) - dx_v * dy_u > 0.2
+    return ((ends >= 1) & (ends <= 62)).all(dim=0) & unfolded
+
+
+@pytest.mark.parametrize("name, seed", [("chelsea", 0), ("coffee", 0), ("astronaut", 1)])
+def test_known_motion_of_six_pixels_and_known_colour_are_found(name, seed):
+    rng = torch.Generator().manual_seed(seed)
+    size = 280 if name == "chelsea" else None
+    after = crop_square(load_image(name, device="cpu"), size=size, resolution=64)
+    flow, color = smooth(2, 6.0, rng), color_change(0.1, rng)
     before = recolored(warped(after, flow), color)
     found = estimate_flow_and_color(before, after)
     error = (before - recolored(warped(after, found.flow), found.color)).abs().amax(dim=0)
-    assert (error < 2 / 255).float().mean() > 0.95
-    inside = torch.zeros(64, 64, dtype=torch.bool)
-    inside[4:-4, 4:-4] = True
-    textured = (gradient(after).square().sum(dim=(0, 1)).sqrt() > 0.05) & inside
+    inside = seen(flow)
+    assert (error[inside] < 2 / 255).float().mean() > 0.95
+    textured = gradient(warped(after, flow)).square().sum(dim=(0, 1)).sqrt() > 0.05
+    textured &= inside & (F.pad(torch.ones(60, 60), (2, 2, 2, 2)) > 0)
+    assert textured.float().mean() > 0.4
     assert ((found.flow - flow).norm(dim=0)[textured] < 0.5).float().mean() > 0.95
 
 
 def test_the_energy_never_rises(after, rng):
     before = recolored(warped(after, smooth(2, 4.0, rng)), color_change(0.2, rng))
-    energies = estimate_flow_and_color(before, after).energies
-    assert (sum(energies.values()).diff() <= 0).all()
+    told = []
+    energies = estimate_flow_and_color(
+        before, after, callback=lambda step, image: told.append((step, image))
+    ).energies
+    total = sum(energies.values())
+    assert len(total) > 2 and (total.diff() <= 0).all() and total[-1] < total[0]
+    step, image = told[-1]
+    assert step == len(total) - 2
+    torch.testing.assert_close((before - image).square().sum(), energies["data"][-1])
 
 
 def test_equal_pictures_need_no_change(after):
@@ -96,6 +122,40 @@ def test_motion_is_chained_over_the_frames_and_scaled_to_the_photo():
     assert (half[middle] - warped(photo, shift / 2)[middle]).abs().mean() < 0.03
 
 
+def test_a_morph_is_followed_without_drifting(after, rng):
+    flow, color = smooth(2, 6.0, rng), color_change(0.2, rng)
+    identity = torch.eye(3, 4)[..., None, None]
+    frames = torch.stack([
+        recolored(warped(after, s * flow), identity + s * (color - identity))
+        for s in torch.linspace(0, 1, 7)
+    ])
+    told = []
+    morph = follow_morph(frames, callback=lambda k, image: told.append(k))
+    assert told == [1, 2, 3, 4, 5, 6]
+    explained = recolored(warped(after, morph.flows[-1]), morph.colors[-1])
+    assert (frames[-1] - explained).square().mean().sqrt() < 3 / 255
+    half_flow, half_color = morph.at(0.5)
+    assert torch.equal(half_flow, morph.flows[3]) and torch.equal(half_color, morph.colors[3])
+    torch.testing.assert_close(morph.at(0.25)[0], (morph.flows[1] + morph.flows[2]) / 2)
+    assert morph.at(0)[0].abs().max() == 0
+
+
+def test_motion_is_stiffer_where_the_projection_is_not_trusted(after, rng):
+    # In the middle the morph shows something that the photo does not have.
+    strange = after.clone()
+    strange[:, 20:44, 20:44] = torch.rand(3, 24, 24, generator=rng)
+    moved = strange.clone()
+    moved[:, 20:44, 20:44] = warped(strange, torch.full((2, 64, 64), 2.0))[:, 20:44, 20:44]
+    trust = trust_projection(after, strange)
+    assert trust[24:40, 24:40].max() < 0.3 and trust[:12].min() > 0.99
+
+    def middle(trust):
+        flow = follow_morph(torch.stack([strange, moved]), trust=trust).flows[-1]
+        return flow[:, 24:40, 24:40].norm(dim=0).mean()
+
+    assert middle(trust**4) < 0.5 * middle(None)
+
+
 def test_a_field_is_enlarged_along_the_guides_edges():
     guide = torch.zeros(3, 64, 64)
     guide[:, :, 30:] = 1.0
@@ -105,13 +165,29 @@ def test_a_field_is_enlarged_along_the_guides_edges():
     assert found[0, :, :28].abs().max() < 0.3 and (found[0, :, 32:] - 5).abs().max() < 0.3
 
 
+def test_the_naive_ways_are_right_where_nothing_moves_and_nothing_is_fine(after):
+    photo = F.interpolate(after[None], (128, 128), mode="bicubic")[0]  # has no more detail
+    edited = after.clone()
+    edited[:, 20:40, 24:44] *= torch.tensor([1.0, 0.5, 0.4])[:, None, None]
+    wanted = enlarge_edit(photo, edited)
+    torch.testing.assert_close(add_change(photo, after, edited), wanted, atol=1e-5, rtol=0)
+    blended = blend_change(photo, after, edited)
+    assert (blended - wanted).abs().mean() < 0.01
+    assert torch.equal(blended[:, :30], photo[:, :30])
+    assert torch.equal(blend_change(photo, after, after), photo)
+
+
 @pytest.mark.usefixtures("as_users_run_it")
 @pytest.mark.parametrize("call, sentence", [
     (lambda a: estimate_flow_and_color(a, a[:, :60]), "combined element by element"),
     (lambda a: estimate_flow_and_color(a, a, flow_smoothness=0), "above 0"),
-    (lambda a: estimate_flow_and_color(a, a, turns=0), "whole number"),
+    (lambda a: estimate_flow_and_color(a, a, steps=0), "whole number"),
+    (lambda a: estimate_flow_and_color(a, a, trust=a[0, :60]), "combined element by element"),
+    (lambda a: estimate_flow_and_color(a, a, callback=3), "function of"),
+    (lambda a: transfer_edit(a, torch.stack([a, a]), misfit=0), "above 0"),
     (lambda a: transfer_edit(a, a[None]), "at least 2"),
     (lambda a: transfer_edit(a, torch.stack([a, a]), strength=2), "at most 1"),
+    (lambda a: add_change(a, a, a[:, :60]), "combined element by element"),
 ])
 def test_a_wrong_call_says_what_to_do(call, sentence, after):
     with pytest.raises(ValueError, match=sentence):

@@ -1,0 +1,24 @@
+"""Edit transfer: an edit of the projection, carried back to the photo by motion and colour."""
+
+from course_lib.transfer.alternatives import add_change, blend_change, enlarge_edit
+from course_lib.transfer.flow import (
+    Transfer,
+    estimate_flow_and_color,
+    recolored,
+    unchanged,
+    warped,
+)
+from course_lib.transfer.morph import (
+    Morph,
+    apply_change,
+    follow_morph,
+    guided_upsample,
+    transfer_edit,
+    trust_projection,
+)
+
+__all__ = [
+    "Morph", "Transfer", "add_change", "apply_change", "blend_change", "enlarge_edit",
+    "estimate_flow_and_color", "follow_morph", "guided_upsample", "recolored", "transfer_edit",
+    "trust_projection", "unchanged", "warped",
+]

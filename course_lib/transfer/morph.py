@@ -1,0 +1,177 @@
+"""Edit transfer: the change from G(z0) to G(z1), as motion and colour, carried to the photo.
+
+Source: Zhu et al., "Generative Visual Manipulation on the Natural Image Manifold", ECCV 2016,
+section 3.3.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from course_lib.checks import require_count, require_image, require_number
+from course_lib.results import Callback
+from course_lib.shapes import Image
+from course_lib.transfer.flow import (
+    COLOR_SMOOTHNESS,
+    FLOW_SMOOTHNESS,
+    Color,
+    Flow,
+    Trust,
+    estimate_flow_and_color,
+    recolored,
+    shrink,
+    unchanged,
+    warped,
+)
+
+MISFIT = 0.1  # a difference of photo and projection at which half of the trust is gone
+
+
+@dataclass(frozen=True)
+class Morph:
+    """How each frame of a morph comes from the first: frame k at x is A_k · frame 0 at x + u_k.
+
+    Attributes:
+        flows: in pixels of the frames; colors: 3x4 matrices. Of frame 0: no motion, the identity.
+        energies: the terms of the lecture's energy for each frame but the first.
+    """
+
+    flows: Float[Tensor, "frames 2 height width"]
+    colors: Float[Tensor, "frames 3 4 height width"]
+    energies: Mapping[str, Float[Tensor, " changes"]]
+
+    def at(self, strength: float | int) -> tuple[Flow, Color]:
+        """Flow and colour so far along the morph, in [0, 1]; linear between two frames."""
+        place = float(strength) * (len(self.flows) - 1)
+        first = min(int(place), len(self.flows) - 2)
+        return tuple(torch.lerp(fields[first], fields[first + 1], place - first)
+                     for fields in (self.flows, self.colors))
+
+
+@torch.no_grad()
+def transfer_edit(
+    photo: Image,
+    frames: Float[Tensor, "frames 3 h w"],
+    *,
+    strength: float | int = 1.0,
+    flow_smoothness: float | int = FLOW_SMOOTHNESS,
+    color_smoothness: float | int = COLOR_SMOOTHNESS,
+    misfit: float | int | None = MISFIT,
+) -> Image:
+    """Do to the photo what the morph from G(z0) to G(z1) does to the projection.
+
+    Args:
+        photo: (3, H, W) in [0, 1], of any size; the frames show it squeezed to theirs.
+        frames: at least two pictures of the morph, as `guidance.edit` returns them.
+        strength: how far along the morph, in [0, 1].
+        flow_smoothness, color_smoothness: as in `estimate_flow_and_color`.
+        misfit: how far photo and G(z0) may differ until half of the trust in the projection is
+            gone; there motion and colour follow the surroundings. None trusts it everywhere.
+    Returns:
+        The edited photo, unclamped: its detail is moved and recoloured, never redrawn.
+    """
+    require_image(photo, "photo", solvable=True)
+    require_number(strength, "strength", least=0, most=1)
+    require_count(len(frames), "number of frames", least=2)
+    place = float(strength) * (len(frames) - 1)
+    if place == 0:
+        return photo.clone()
+    trust = None if misfit is None else trust_projection(photo, frames[0], misfit=misfit)
+    needed = math.ceil(place)
+    morph = follow_morph(
+        frames[: needed + 1], flow_smoothness=flow_smoothness, color_smoothness=color_smoothness,
+        trust=trust,
+    )
+    return apply_change(photo, *morph.at(place / needed))
+
+
+def follow_morph(
+    frames: Float[Tensor, "frames 3 height width"],
+    *,
+    flow_smoothness: float | int = FLOW_SMOOTHNESS,
+    color_smoothness: float | int = COLOR_SMOOTHNESS,
+    trust: Trust | None = None,
+    callback: Callback | None = None,
+) -> Morph:
+    """Explain each frame of a morph by the first, going on from the answer for the one before.
+
+    Between neighbours little moves, so that even a large edit is found. (The paper estimates each
+    such step by itself and chains them, whereby the steps' errors add up.)
+
+    Args:
+        frames: at least two.
+        trust: in the first frame, as in `estimate_flow_and_color`; it travels along.
+        callback: called with the number of each frame but the first, and that frame explained.
+    """
+    require_count(len(frames), "number of frames", least=2)
+    first, chain = frames[0], [unchanged(frames[0])]
+    for k, frame in enumerate(frames[1:], start=1):
+        here = None if trust is None else warped(trust[None], chain[-1].flow)[0].clamp(0, 1)
+        found = estimate_flow_and_color(
+            frame, first, flow_smoothness=flow_smoothness, color_smoothness=color_smoothness,
+            trust=here, start=chain[-1], steps=4,
+        )
+        chain.append(found)
+        if callback:
+            callback(k, recolored(warped(first, found.flow), found.color))
+    flows, colors = (torch.stack([getattr(t, name) for t in chain]) for name in ("flow", "color"))
+    energies = {name: torch.stack([t.energies[name][-1] for t in chain[1:]])
+                for name in chain[-1].energies}
+    return Morph(flows, colors, energies)
+
+
+def apply_change(
+    photo: Image, flow: Float[Tensor, "2 h w"], color: Float[Tensor, "3 4 h w"]
+) -> Image:
+    """Move and recolour a photo by fields of another size.
+
+    The flow is enlarged smoothly, so that texture is not torn; the colour along the edges of the
+    moved photo.
+    """
+    size = photo.shape[-2:]
+    scale = flow.new_tensor([size[1] / flow.shape[-1], size[0] / flow.shape[-2]])
+    flow = F.interpolate(flow[None], size, mode="bicubic")[0] * scale[:, None, None]
+    moved = warped(photo, flow)
+    return recolored(moved, guided_upsample(color.flatten(0, 1), moved).unflatten(0, (3, 4)))
+
+
+def trust_projection(
+    photo: Image, projection: Float[Tensor, "3 h w"], *, misfit: float | int = MISFIT
+) -> Float[Tensor, "h w"]:
+    """How well G(z0) explains the photo: 1 / (1 + (d / misfit)²), d their difference nearby."""
+    require_number(misfit, "misfit", above=0)
+    small = shrink(photo, projection.shape[-2:])
+    squared = (small - projection).square().mean(dim=0, keepdim=True)
+    nearby = F.avg_pool2d(squared[None], 5, 1, 2, count_include_pad=False)[0, 0]
+    return 1 / (1 + nearby / misfit**2)
+
+
+def guided_upsample(
+    field: Float[Tensor, "fields h w"], guide: Float[Tensor, "3 H W"], *, radius: int = 2,
+    epsilon: float | int = 1e-3,
+) -> Float[Tensor, "fields H W"]:
+    """Enlarge a field to the size of `guide`, with edges where the guide has them.
+
+    In each window the field is fitted as a linear function of the guide's brightness; the two
+    coefficients, which are smooth, are what is enlarged.
+
+    Source: He, Sun, Tang, "Guided Image Filtering", ECCV 2010, eq. 5, 6 and 8.
+    """
+    size = guide.shape[-2:]
+    bright = guide.mean(dim=0, keepdim=True)
+    small = F.interpolate(bright[None], field.shape[-2:], mode="area")[0]
+
+    def mean(x: Tensor) -> Tensor:
+        return F.avg_pool2d(x[None], 2 * radius + 1, 1, radius, count_include_pad=False)[0]
+
+    slope = (mean(small * field) - mean(small) * mean(field)) / (
+        mean(small.square()) - mean(small).square() + epsilon)
+    offset = mean(field) - slope * mean(small)
+    slope, offset = (F.interpolate(mean(x)[None], size, mode="bilinear")[0]
+                     for x in (slope, offset))
+    return slope * bright + offset
