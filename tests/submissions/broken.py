@@ -28,6 +28,7 @@ class Case:
         flag: words of the sentence that the instructor reads; empty if there is none.
         answers: by grade_id.
         extra: code of a cell that the student put before the second answer.
+        heavy: much work for the machine, which, if busy, may stop it: then the flag says so.
         change: what happened to the notebook on its way; it returns the file's text.
     """
 
@@ -35,6 +36,7 @@ class Case:
     flag: str = ""
     answers: dict | None = None
     extra: str = ""
+    heavy: bool = False
     change: Callable[[NotebookNode], NotebookNode | str] = lambda notebook: notebook
 
 
@@ -175,10 +177,9 @@ with output: print("inside")
 display(ipywidgets.IntSlider(), output)
 """
 STUBBORN = """
-while True:
-    try:
-        while True: pass
-    except BaseException: pass
+import signal
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+while True: pass
 """
 FORK = """
 children = 0
@@ -204,7 +205,8 @@ CASES = {
     "many-hours": Case(FIRST, "the whole notebook took too long", extra="#", change=lambda nb: (
         [nb.cells.insert(4, new_code_cell("import time; time.sleep(3600)")) for _ in range(9)], nb,
     )[1]),
-    "memory-bomb": Case(BOTH, extra="hoard = [bytearray(2**28) for _ in range(10**5)]"),
+    "memory-bomb": Case(
+        BOTH, extra="hoard = [bytearray(2**28) for _ in range(10**5)]", heavy=True),
     "shared-memory-bomb": Case(
         BOTH, extra="import mmap; hoard = [mmap.mmap(-1, 2**30) for _ in range(10**3)]"),
     "fork-bomb": Case(BOTH, extra=FORK),
@@ -222,7 +224,7 @@ CASES = {
                          change=lambda nb: (nb.cells.append(new_code_cell("print(seen)")), nb)[1]),
     "deletes-files": Case(BOTH, extra="import sys\n" + DELETE),
     "network": Case(BOTH, extra=NETWORK),
-    "prints-200-MB": Case(BOTH, "printed more than", extra=FLOOD),
+    "prints-200-MB": Case(BOTH, "printed more than", extra=FLOOD, heavy=True),
     "fills-disk": Case(FIRST, "filled the folder", extra=FILL),
     "widgets-only": Case(BOTH, extra=WIDGETS),
     "missing-import": Case(FIRST, answers=RIGHT | {
