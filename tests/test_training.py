@@ -196,6 +196,35 @@ def test_a_resumed_run_is_the_same_run(data, tmp_path):
             assert torch.equal(value, again[name]), name
 
 
+def rates(training: StyleGAN2Training) -> list[float]:
+    return [optimizer.param_groups[0]["lr"] for optimizer in
+            (training.g_optimizer, training.d_optimizer)]
+
+
+def test_a_stage_may_have_a_rate_and_a_penalty_of_its_own(data):
+    calm = replace(TINY, stages=(TINY.stages[0], Stage(16, 0.064, 8, learning_rate=1e-4, r1=50)))
+    training, plain = (StyleGAN2Training(recipe, data, device=CPU) for recipe in (calm, TINY))
+    assert rates(training) == rates(plain)
+    for one in (training, plain):
+        one._enter(1)
+    assert rates(training)[0] == pytest.approx(1e-4)
+    before = [one.discriminator.b4.out.weight.detach().clone() for one in (training, plain)]
+    for one in (training, plain):
+        one.step()
+    steps = [(one.discriminator.b4.out.weight - was).norm() for one, was in
+             zip((training, plain), before, strict=True)]
+    assert steps[0] < 0.1 * steps[1]
+
+
+def test_a_resumed_run_takes_the_recipes_rate(data):
+    fast = StyleGAN2Training(TINY, data, device=CPU)
+    fast.step()
+    slow = StyleGAN2Training(replace(TINY, learning_rate=1e-4), data, device=CPU)
+    wanted = rates(slow)
+    slow.load(fast.state())
+    assert rates(slow) == wanted != rates(fast)
+
+
 def shipped(training: StyleGAN2Training, folder) -> StoredWeights:
     state = training.state()
     tensors = {f"G_ema.{key}": value for key, value in state["average"].items()}

@@ -36,11 +36,17 @@ from course_lib.weights import StoredWeights
 
 @dataclass(frozen=True)
 class Stage:
-    """One resolution of the growth: how many thousand pictures, in batches of what size."""
+    """One resolution of the growth: how many thousand pictures, in batches of what size.
+
+    Attributes:
+        learning_rate, r1: in place of the recipe's, if not None.
+    """
 
     resolution: int
     thousands: float | int
     batch: int
+    learning_rate: float | int | None = None
+    r1: float | int | None = None
 
 
 @dataclass(frozen=True)
@@ -78,9 +84,11 @@ class Recipe:
     seed: int = 0
 
 
-# R1 far below the 0.2 to 0.3 that larger networks like: with those, cats were no faces after 40
-# thousand pictures, and with 0.0125 they were after 25. Small batches, as steps count early on.
-GROWTH = (Stage(16, 30, 32), Stage(32, 70, 16), Stage(64, 600, 16))
+# Small batches, as steps count early on, and a small R1: with 0.2, which larger networks like, cats
+# were no faces after 40 thousand pictures, and with 0.0125 they were after 25. At 64² the players
+# then run in circles: D at chance, swirls in G, which the average hides as blur. A smaller rate and
+# R1 = 0.0002 · pixels / batch (Karras et al., NeurIPS 2020) end that.
+GROWTH = (Stage(16, 30, 32), Stage(32, 70, 16), Stage(64, 600, 16, learning_rate=0.001, r1=0.05))
 
 RECIPES = {
     "shoes": Recipe(GROWTH, r1=0.02),
@@ -168,8 +176,11 @@ class StyleGAN2Training:
             module.load_state_dict(state[name])
         self.seen, self.steps = state["seen"], state["steps"]
         self.path_length.mean = state["path_mean"]
-        self.g_optimizer.load_state_dict(state["g_optimizer"])
-        self.d_optimizer.load_state_dict(state["d_optimizer"])
+        for name in ("g_optimizer", "d_optimizer"):
+            optimizer = getattr(self, name)
+            rate = optimizer.param_groups[0]["lr"]  # the recipe's, should it have changed
+            optimizer.load_state_dict(state[name])
+            optimizer.param_groups[0]["lr"] = rate
         self.rng.set_state(state["rng"].cpu())
         torch.set_rng_state(state["torch_rng"].cpu())
         if state["cuda_rng"] is not None and self.device.type == "cuda":
@@ -220,9 +231,11 @@ class StyleGAN2Training:
         self.fade, self.path_length = 1.0 if level == 0 else 0.0, PathLength()
         self.pictures = halved(self.data, self.stage.resolution)
         every = {"g": 4 if recipe.path_length else 0, "d": recipe.r1_every}
-        self.g_optimizer = _adam([self.generator], recipe.learning_rate, every["g"])
+        own = self.stage.learning_rate
+        rate = recipe.learning_rate if own is None else own
+        self.g_optimizer = _adam([self.generator], rate, every["g"])
         judges = [self.discriminator] + ([self.outgoing] if self.outgoing else [])
-        self.d_optimizer = _adam(judges, recipe.learning_rate, every["d"])
+        self.d_optimizer = _adam(judges, rate, every["d"])
 
     def _codes(self) -> Tensor:
         """w_plus (batch, num_ws, w_dim); a share of them changes code at a random row."""
@@ -261,7 +274,8 @@ class StyleGAN2Training:
             real = coarse.lerp(real, self.fade)
         with torch.no_grad():
             fake = self._paint(self._codes())
-        r1 = recipe.r1 * recipe.r1_every if self.steps % recipe.r1_every == 0 else None
+        r1 = recipe.r1 if self.stage.r1 is None else self.stage.r1
+        r1 = r1 * recipe.r1_every if self.steps % recipe.r1_every == 0 else None
         return teach_discriminator(self._judge, real, fake, self.d_optimizer, r1)
 
     def _generator_step(self) -> dict[str, Tensor]:
