@@ -16,6 +16,14 @@ from torch import Tensor
 
 from course_lib.feedback.pictures import Board, Card, show_pictures
 
+HINTS = {  # what torch's errors mean to a student
+    "does not require grad": "Call .requires_grad_() on the code before the loop, and decode "
+                             "without no_grad.",
+    "leaf Variable": "Clone what you are given before you change it.",
+    "backward through the graph a second time": "Decode anew in each step.",
+    "must have the same dtype": "Convert both to one dtype, for instance by .double().",
+    "requires grad. Use tensor.detach()": "Take .detach() first.",
+}
 HOUSE = str(Path(__file__).parents[1])
 
 
@@ -43,6 +51,7 @@ class Check:
         mistakes: slips to compare a wrong answer with, the likeliest first.
         tolerance: how far any number may be off.
         kind: how to draw it: "image" | "maps" (two, signed) | "points" | "curve" | "none".
+        signless: whether each row is as right with the opposite sign, as directions are.
     """
 
     law: str
@@ -51,6 +60,7 @@ class Check:
     mistakes: Sequence[Mistake] = ()
     tolerance: float | int = 1e-3
     kind: str = "image"
+    signless: bool = False
 
 
 @dataclass(frozen=True)
@@ -123,6 +133,8 @@ def diagnose(check: Check | Demand, function: Callable) -> Verdict | None:
             f"{tuple(check.expected.shape)} are expected."
         )
     expected = check.expected.double()
+    if check.signless and yours.shape == expected.shape:
+        yours = _aligned(yours, expected)
     if not yours.is_complex() and _same(yours, expected, check.tolerance):
         return None
     says = _classic(check, yours) or _misshapen(yours, expected) or _general(check, yours)
@@ -149,14 +161,18 @@ def _stumble(error: Exception) -> str:
               if not frame.filename.startswith(HOUSE) and "site-packages" not in frame.filename]
     where = f" in line {frames[-1].lineno}" if frames else ""
     where += f", `{frames[-1].line}`" if frames and frames[-1].line else ""
-    said = str(error).strip().split("\n")[0]
-    return (f"Your function stops{where}, with {type(error).__name__}: {said}. Print the shapes "
-            f"just before that line.")
+    said = str(error).strip().split("\n")[0].rstrip(".")
+    hint = next((hint for part, hint in HINTS.items() if part in said),
+                "Print the shapes just before that line.")
+    return f"Your function stops{where}, with {type(error).__name__}: {said}. {hint}"
 
 
 def _classic(check: Check, yours: Tensor) -> str | None:
     for mistake in check.mistakes:
-        if _same(yours, as_tensor(mistake.gives(*check.question)), check.tolerance):
+        given = as_tensor(mistake.gives(*check.question))
+        if check.signless and given.shape == yours.shape:
+            given = _aligned(given, yours)
+        if _same(yours, given, check.tolerance):
             return mistake.says
     return None
 
@@ -174,7 +190,7 @@ def _misshapen(yours: Tensor, expected: Tensor) -> str | None:
     if broken.any():
         first = tuple(broken.nonzero()[0].tolist())
         return (f"Your answer is not a number in {int(broken.sum())} places, the first at {first}: "
-                f"look for a division by zero or the root of a negative number.")
+                f"look for a division by 0, the root of a negative number, or an arccos beyond 1.")
     return None
 
 
@@ -193,6 +209,11 @@ def _general(check: Check, yours: Tensor) -> str:
 def _same(yours: Tensor, given: Tensor | None, tolerance: float | int) -> bool:
     return (given is not None and given.shape == yours.shape
             and bool((yours - given).abs().max() <= tolerance))
+
+
+def _aligned(rows: Tensor, others: Tensor) -> Tensor:
+    """Rows turned round where they point away from the others."""
+    return rows * torch.where((rows * others).sum(-1, keepdim=True) < 0, -1, 1)
 
 
 def _scaled(yours: Tensor, expected: Tensor) -> Tensor | None:
