@@ -89,6 +89,52 @@ def test_only_a_rigid_map_passes_for_one(wrong):
         check(wrong)
 
 
+def summed(code, start, picture, mask, color, smoothness):
+    error = picture[:, :, mask] - color[:, None]
+    return (error**2).sum() + smoothness * ((code - start) ** 2).mean()
+
+
+def over_the_whole_picture(code, start, picture, mask, color, smoothness):
+    error = (picture - color[:, None, None]) * mask
+    return (error**2).mean() + smoothness * ((code - start) ** 2).mean()
+
+
+def without_the_mask(code, start, picture, mask, color, smoothness):
+    error = picture - color[:, None, None]
+    return (error**2).mean() + smoothness * ((code - start) ** 2).mean()
+
+
+def without_smoothness(code, start, picture, mask, color, smoothness):
+    return ((picture[:, :, mask] - color[:, None]) ** 2).mean()
+
+
+def unsquared(code, start, picture, mask, color, smoothness):
+    error = picture[:, :, mask] - color[:, None]
+    return error.abs().mean() + smoothness * ((code - start) ** 2).mean()
+
+
+@pytest.mark.parametrize("wrong, law", [
+    (summed, "costs 0.01"), (over_the_whole_picture, "costs 0.01"), (unsquared, "costs 0.01"),
+    (without_the_mask, "all is met|must not count"), (without_smoothness, "mean of 2²"),
+])
+def test_the_energy_of_an_edit_is_checked(wrong, law):
+    check = run_cells("08", "ge-check", "ge-solution")["check"]
+    with pytest.raises(AssertionError, match=law):
+        check(wrong)
+
+
+@pytest.mark.parametrize("wrong, law", [
+    (lambda x: (x - x.mean(dim=1, keepdim=True)).square().mean(), "one number a picture"),
+    (lambda x: x.square().mean(dim=(1, 2, 3)), "grey has no colour"),
+    (lambda x: (x[:, 0] - x[:, 1]).square().mean(dim=(1, 2)), "no channel is special"),
+    (lambda x: (x / x.mean(dim=1, keepdim=True) - 1).square().mean(dim=(1, 2, 3)), "brighter"),
+])
+def test_the_wish_for_grey_is_checked(wrong, law):
+    check = run_cells("08", "ge-own-check", "ge-own-solution")["check_gray"]
+    with pytest.raises(AssertionError, match=law):
+        check(wrong)
+
+
 def test_the_readmes_code_runs_as_pasted(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     code = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)

@@ -185,11 +185,16 @@ def test_a_candidate_is_picked_from_the_thumbnails_and_stays_picked(tool):
     tool.thumbs.set_state({"picked": 1})
     assert tool.state.picked == shown[1]
     torch.testing.assert_close(tool.solve(tool.state).image, tool.editing.image[shown[1]])
+    tool.thumbs.set_state({"picked": 0})
+    torch.testing.assert_close(tool.solve(tool.state).image, tool.editing.image[shown[0]])
+    tool.thumbs.set_state({"picked": 1})
     draw(tool, RED, BLUE)
     tool.wait()
     assert tool._start() == shown[1]
     if shown[1] in tool.editing.shown:
         assert tool.thumbs.picked == tool.editing.shown.index(shown[1])
+    draw(tool)
+    assert tool.state.picked is None
 
 
 def test_a_photo_is_projected_once_a_space_and_then_edited(tool, rng, monkeypatch):

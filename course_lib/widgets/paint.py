@@ -80,7 +80,7 @@ class PaintTool(Tool):
     ) -> None:
         self.generator, self.steps, self.projection_steps = generator, steps, projection_steps
         self._thread, self._ending, self._found = None, threading.Event(), {}
-        self._where, self._asked, self.seconds = None, None, 0.0
+        self._where, self._begun, self._asked, self.seconds = None, None, None, 0.0
         options = {"space": "w" if "w" in generator.spaces else "z"} | options
         if photo is not None:
             options |= {"photo": self._cropped(photo), "start": PHOTO}
@@ -182,7 +182,7 @@ class PaintTool(Tool):
         asked = (state.strokes, state.pairs, state.smoothness)
         if where != self._where or not wanted:
             self.editing, self._asked = self._begin(state), None
-            self._where = where
+            self._where, self._begun = where, state  # kept, so that no id is given twice
             self.pad.restart(self.before)
             self.canvas.restart(self.before)
         if wanted and asked != self._asked:
@@ -236,9 +236,9 @@ class PaintTool(Tool):
             init = "encoder" if has_encoder(self.generator) else "mean"
             found = project(self.generator, photo.to(self.generator.device), space=space,
                             init=init, steps=self.projection_steps, callback=watch)
-            self._found[id(photo), space] = found.latent
+            self._found[id(photo), space] = found.latent, photo  # kept, so that its id is its own
             self.bar.value, self.pad.note = 0, ""
-        return self._found[id(photo), space]
+        return self._found[id(photo), space][0]
 
     def _code(self) -> Latent:
         """The code of the picture that is shown, (1, ...)."""
@@ -324,9 +324,10 @@ class PaintTool(Tool):
         return made
 
     def _moved(self, name: str, value: object) -> None:
-        """A control was moved; another start takes the place of what was fixed."""
+        """A control was moved; another start takes the place of what was fixed or picked."""
         if not self._held:
-            again = {"fixed": None, "picked": None} if name in ("start", "seed") else {}
+            again = {"picked": None} if name in ("start", "seed", "space", "candidates") else {}
+            again |= {"fixed": None} if name in ("start", "seed") else {}
             self.set(**again | {name: value})
 
     def _picked(self, rank: int) -> None:
@@ -336,7 +337,8 @@ class PaintTool(Tool):
 
     def _painted(self, marks: Marks) -> None:
         if (marks.strokes, marks.pairs) != (self.state.strokes, self.state.pairs):
-            self.set(strokes=marks.strokes, pairs=marks.pairs)
+            again = {} if marks.strokes or marks.pairs else {"picked": None}
+            self.set(strokes=marks.strokes, pairs=marks.pairs, **again)
 
     def _cropped(self, photo: Image) -> Float[Tensor, "_ _ _"]:
         return crop_square(photo, resolution=self.generator.resolution).clamp(0, 1)

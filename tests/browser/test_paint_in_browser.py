@@ -45,6 +45,21 @@ def wait_for_end(answer) -> None:
     wait_for_note(answer, "step 12 of 12")
 
 
+def wait_until(drawing, wished) -> None:
+    """Wait until the picture shown is as wished; a browser may take its time to paint it."""
+    for _ in range(40):
+        if wished(drawing.pixels()):
+            return
+        drawing.lab.page.wait_for_timeout(250)
+    drawing.lab.keep("paint_not_as_wished")
+    raise AssertionError("the picture did not become what it should be within 10 seconds")
+
+
+def is_like(picture: np.ndarray):
+    """Whether another picture is the same but for JPEG's errors."""
+    return lambda other: not changed(picture, other).any()
+
+
 def choose(lab, menu: str, option: str) -> None:
     """Take another option of a menu of the tool."""
     lab.page.get_by_role("combobox", name=menu).select_option(option)
@@ -124,35 +139,34 @@ def test_a_candidate_is_picked_by_a_click_and_by_keys(lab, drawings):
     choose(lab, "candidates", "8")
     pad.drag((34, 38), (46, 42))
     wait_for_end(answer)
+    lab.settle(1)
     first = answer.pixels()
     if thumbs.pixels()[:, 104:190, :3].min() > 240:
         pytest.skip("a single candidate is worth showing")
     thumbs.drag((140, 40), (140, 40))
-    lab.settle()
-    second = answer.pixels()
-    assert not np.array_equal(first, second)
+    wait_until(answer, lambda picture: not np.array_equal(first, picture))
     thumbs.stage.focus()
     lab.page.keyboard.press("ArrowLeft")
-    lab.settle()
-    assert not changed(first, answer.pixels()).any()
+    wait_until(answer, is_like(first))
     lab.keep("paint_candidates")
     choose(lab, "candidates", "2")
 
 
 def test_the_morph_plays_and_slides(lab, drawings):
     pad, answer, _ = drawings
+    lab.settle(1)
     z0 = answer.pixels()
     pad.drag((34, 38), (46, 42))
     wait_for_end(answer)
+    lab.settle(1)
     done, painted = answer.pixels(), answer.painted
     press(lab, "Play")
     answer.wait_for_picture(painted + 4)
     wait_for_end(answer)
-    assert not changed(done, answer.pixels()).any()
+    wait_until(answer, is_like(done))
     lab.page.locator(".jp-OutputArea .noUi-handle").nth(2).focus()
     lab.page.keyboard.press("Home")
-    lab.settle(1)
-    assert not changed(z0, answer.pixels()).any()
+    wait_until(answer, is_like(z0))
     lab.page.keyboard.press("End")
     lab.settle()
 
