@@ -1,7 +1,9 @@
 """The instructor's tools: releases, collecting, mending, remote calls, Gradescope's zip."""
 
+import html
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -308,6 +310,11 @@ def test_the_solution_scores_all_and_the_release_nothing(name, tmp_path):
     for student, share in (("solved", 1), ("untouched", 0)):
         for part in parts(course.notebook("autograded", name, student)):
             assert part["score"] == share * part["max_score"], (student, part)
+    assert main(["--course", str(tmp_path), "feedback", name]) == 0
+    page = (tmp_path / "feedback/untouched" / name / f"{name}.html").read_text()
+    text = html.unescape(re.sub(r"<[^>]*>", "", page))
+    lost = secrets(nbformat.read(REAL.notebook("source", name), 4))
+    assert [line for line in lost if line in text] == []
 
 
 def parts(autograded):

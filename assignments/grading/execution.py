@@ -30,7 +30,7 @@ CALL = "import course_remote; _call = course_remote.Call({socket!r}); _call.fetc
 CLOSE = "_call.close()"
 WARM_UP = "import torch, matplotlib.pyplot; del torch, matplotlib"
 STOPPED = {"ename": "Stopped", "evalue": "the cell took too long", "traceback": []}
-MAX_OUTPUT = 5 << 20  # characters a cell; a large figure has one million
+MAX_OUTPUT = 10 << 20  # characters a cell; a large figure has one million
 GRACE = 8  # seconds in which an interrupted kernel must answer
 
 
@@ -81,7 +81,8 @@ class Kernel(NotebookClient):
             raise KernelGone(self.gone)
         left = self.deadline - time.monotonic()
         self.timeout = max(1, int(min(seconds or self.seconds, left)))
-        self._room, self._display_id_map, self.stopped = MAX_OUTPUT, {}, False
+        self._room, self._display_id_map = MAX_OUTPUT, {}
+        self.stopped = self.overflowed = False
         cell = self.nb.cells[0] = new_code_cell(source)
         try:
             await self.async_execute_cell(cell, 0)
@@ -118,6 +119,8 @@ class Kernel(NotebookClient):
     def output(self, outs, msg, display_id, cell_index):
         self._room -= len(str(msg["content"]))
         if self._room < 0:
+            if not self.overflowed:
+                self.interrupting = asyncio.ensure_future(self.km.interrupt_kernel())
             self.overflowed = True
             return None
         return super().output(outs, msg, display_id, cell_index)
@@ -169,8 +172,6 @@ class Examination:
             else:
                 await self._run(cell, number)
         await self._show_progress()
-        if self.student.overflowed:
-            self._flag(f"A cell printed more than {MAX_OUTPUT >> 20} MB: the rest was dropped.")
 
     async def _show_progress(self) -> None:
         """What the course's last cells show, say points so far, is known to the checks alone."""
@@ -187,7 +188,9 @@ class Examination:
         except KernelGone as gone:
             cell.outputs = [_error("NotRun", str(gone))]
             self._flag(f"Cell {number} ended the run: {gone}; later parts got no points.")
-        if self.student.stopped:
+        if self.student.overflowed:
+            self._flag(f"Cell {number} printed more than {MAX_OUTPUT >> 20} MB and was stopped.")
+        elif self.student.stopped and not self.student.gone:
             self._flag(f"Cell {number} was stopped after {self.student.timeout} s.")
 
     async def _check(self, cell: NotebookNode) -> None:

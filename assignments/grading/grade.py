@@ -9,7 +9,7 @@ from assignments.grading.course import Course, CourseError
 from assignments.grading.handout import release
 from assignments.grading.plugins import flags_of
 
-OVERHEAD = 120  # seconds that a grader gets beyond its notebook's
+OVERHEAD = 240  # seconds that a grader gets beyond its notebook's
 
 
 def grade(course: Course, options: Namespace) -> int:

@@ -135,19 +135,19 @@ for top in ("/", "/tmp", "/root", "/home", os.path.expanduser("~"), os.getcwd())
 print("FOUND", found, [key for key in os.environ if "SEED" in key])
 """
 READ_MEMORY = """
-import gc, sys
+import sys
 seen = []
 def differences(signal):
     frame = sys._getframe()
     while frame:
-        seen.append(repr(frame.f_globals.get("In", "")) + repr(frame.f_locals)[:10000])
+        seen.extend(map(str, frame.f_locals))
+        seen.extend(map(str, frame.f_globals.get("In", [])))
         frame = frame.f_back
-    seen.extend(text for text in gc.get_objects() if isinstance(text, str) and "secret" in text)
     return signal[1:] - signal[:-1]
 """
 DELETE = """
 import shutil, pathlib
-for path in ("/", "/tmp", "/root", "/home", "/work", os.getcwd(), *sys.path):
+for path in ("/tmp", "/home", "/work", "/var", "/etc", os.getcwd(), *torch.__path__):
     shutil.rmtree(path, ignore_errors=True)
     try: pathlib.Path(path, "was-here").write_text("hello")
     except OSError: pass
@@ -222,7 +222,7 @@ CASES = {
     "reads-disk": Case(BOTH, extra=READ_DISK),
     "reads-memory": Case(BOTH, answers=RIGHT | {"differences": READ_MEMORY},
                          change=lambda nb: (nb.cells.append(new_code_cell("print(seen)")), nb)[1]),
-    "deletes-files": Case(BOTH, extra="import sys\n" + DELETE),
+    "deletes-files": Case(BOTH, extra=DELETE),
     "network": Case(BOTH, extra=NETWORK),
     "prints-200-MB": Case(BOTH, "printed more than", extra=FLOOD, heavy=True),
     "fills-disk": Case(FIRST, "filled the folder", extra=FILL),
