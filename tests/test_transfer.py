@@ -6,9 +6,11 @@ import torch.nn.functional as F
 
 from course_lib.gradients import gradient
 from course_lib.images import crop_square, load_image
+from course_lib.metrics import detail_energy
 from course_lib.transfer import (
     add_change,
     blend_change,
+    doubled,
     enlarge_edit,
     estimate_flow_and_color,
     follow_morph,
@@ -163,6 +165,19 @@ def test_a_field_is_enlarged_along_the_guides_edges():
     found = guided_upsample(small, guide)
     assert found.shape == (1, 64, 64)
     assert found[0, :, :28].abs().max() < 0.3 and (found[0, :, 32:] - 5).abs().max() < 0.3
+
+
+def test_a_photo_keeps_its_detail_between_the_pixels():
+    photo = load_image("chelsea", device="cpu")[:, :200, :200]
+    flow = torch.full((2, 200, 200), 0.5)
+    finely = warped(doubled(photo), flow, finer=2)
+    whole, bicubic = detail_energy(photo), detail_energy(warped(photo, flow))
+    assert 1.1 * bicubic < detail_energy(finely) < 1.05 * whole
+    assert detail_energy(finely) > 0.85 * whole  # half way between pixels is the worst case
+    back = warped(doubled(finely), -flow, finer=2)
+    assert (back - photo)[:, 8:-8, 8:-8].abs().mean() < 1 / 255
+    still = warped(doubled(photo), torch.zeros(2, 200, 200), finer=2)
+    torch.testing.assert_close(still, photo, atol=1e-4, rtol=0)
 
 
 def test_the_naive_ways_are_right_where_nothing_moves_and_nothing_is_fine(after):

@@ -3,6 +3,7 @@
 from course_lib.transfer.alternatives import add_change, blend_change, enlarge_edit
 from course_lib.transfer.flow import (
     Transfer,
+    doubled,
     estimate_flow_and_color,
     recolored,
     unchanged,
@@ -18,7 +19,7 @@ from course_lib.transfer.morph import (
 )
 
 __all__ = [
-    "Morph", "Transfer", "add_change", "apply_change", "blend_change", "enlarge_edit",
+    "Morph", "Transfer", "add_change", "apply_change", "blend_change", "doubled", "enlarge_edit",
     "estimate_flow_and_color", "follow_morph", "guided_upsample", "recolored", "transfer_edit",
     "trust_projection", "unchanged", "warped",
 ]

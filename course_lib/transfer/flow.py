@@ -202,17 +202,42 @@ class _Energy:
         ).value.view_as(fields)
 
 
-def warped(image: Image, flow: Flow) -> Image:
-    """The picture at (x + u, y + v), bicubic, its edge repeated."""
-    height, width = image.shape[-2:]
+def warped(
+    image: Float[Tensor, "channels height width"], flow: Float[Tensor, "2 h w"], *, finer: int = 1
+) -> Float[Tensor, "channels h w"]:
+    """The picture at (x + u, y + v), bicubic, its edge repeated.
+
+    Args:
+        finer: `image` has so many samples a pixel, as `doubled` makes them.
+    """
+    height, width = flow.shape[-2:]
     y, x = torch.meshgrid(
         torch.arange(height, device=image.device, dtype=image.dtype),
         torch.arange(width, device=image.device, dtype=image.dtype), indexing="ij",
     )
-    grid = torch.stack([(x + flow[0]) * 2 / (width - 1) - 1, (y + flow[1]) * 2 / (height - 1) - 1],
-                       dim=-1)
+    last = [finer * side - 1 for side in (width, height)]
+    grid = torch.stack([2 * finer * (place + shift) / length - 1 for place, shift, length in
+                        zip((x, y), flow, last, strict=True)], dim=-1)
     return F.grid_sample(image[None], grid[None], mode="bicubic", padding_mode="border",
                          align_corners=True)[0]
+
+
+def doubled(
+    image: Float[Tensor, "channels height width"], *, reach: int = 6
+) -> Float[Tensor, "channels _ _"]:
+    """Two samples a pixel: itself, and half way to the next, by Lanczos' windowed sinc.
+
+    A bicubic warp of the picture itself would blur what is finest, by a fifth of its energy.
+    """
+    offsets = torch.arange(1 - reach, reach + 1, device=image.device)
+    away = offsets.to(image) - 0.5
+    taps = torch.sinc(away) * torch.sinc(away / reach)
+    for axis in (1, 2):
+        place = torch.arange(image.shape[axis], device=image.device)
+        between = sum(tap * image.index_select(axis, (place + offset).clamp(0, len(place) - 1))
+                      for tap, offset in zip(taps / taps.sum(), offsets, strict=True))
+        image = torch.stack([image, between], dim=axis + 1).flatten(axis, axis + 1)
+    return image
 
 
 def recolored(image: Float[Tensor, "3 height width"], color: Color) -> Image:

@@ -22,6 +22,7 @@ from course_lib.transfer.flow import (
     Color,
     Flow,
     Trust,
+    doubled,
     estimate_flow_and_color,
     recolored,
     shrink,
@@ -136,7 +137,7 @@ def apply_change(
     size = photo.shape[-2:]
     scale = flow.new_tensor([size[1] / flow.shape[-1], size[0] / flow.shape[-2]])
     flow = F.interpolate(flow[None], size, mode="bicubic")[0] * scale[:, None, None]
-    moved = warped(photo, flow)
+    moved = warped(doubled(photo), flow, finer=2)
     return recolored(moved, guided_upsample(color.flatten(0, 1), moved).unflatten(0, (3, 4)))
 
 

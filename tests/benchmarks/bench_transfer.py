@@ -33,9 +33,10 @@ def rows(device: torch.device | str) -> Iterator[Row]:
         cases = [known_change(after, seed) for seed in SEEDS]
         found = [estimate_flow_and_color(before, after) for before, _ in cases]
         theirs = [tvl1(before, after) for before, _ in cases]
-        motion = [right_motion(f.flow, truth, after) for f, (_, truth) in zip(found, cases)]
-        peers = [right_motion(f, truth, after) for f, (_, truth) in zip(theirs, cases)]
-        color = [right_color(f, case, after) for f, case in zip(found, cases)]
+        motion = [right_motion(f.flow, case[1], after)
+                  for f, case in zip(found, cases, strict=True)]
+        peers = [right_motion(f, case[1], after) for f, case in zip(theirs, cases, strict=True)]
+        color = [right_color(f, case, after) for f, case in zip(found, cases, strict=True)]
         before = cases[0][0]
         ours, peer = median_seconds(
             lambda before=before, after=after: estimate_flow_and_color(before, after),

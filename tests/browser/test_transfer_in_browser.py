@@ -50,5 +50,5 @@ def test_the_answer_and_the_naive_ways_follow_slider_and_menu(lab):
     assert np.abs(answer.pixels() - photo.pixels()).mean() < 1
     answer.button("Before / after").click()
     with page.expect_download() as download:
-        answer.button("Save").click()
+        answer.button("Save image").click()
     assert download.value.suggested_filename == "transfertool.png"
