@@ -147,6 +147,11 @@ def initial_latent(
     if init == "mean":
         return generator.latent_mean(space).detach().expand(batch, *generator.latent_shape(space))
     encoder = load_encoder(generator)
+    if encoder.space == "w_plus" and space == "z":
+        raise ValueError(
+            f"the inverting network of {generator.name} answers in w_plus, from where no way leads "
+            f'back to z: project into w or w_plus, or start with init="mean".'
+        )
     with torch.no_grad():
         code = encoder(targets)
     if encoder.space == "w_plus" and space == "w":

@@ -6,6 +6,7 @@ import PIL.Image
 import pytest
 import torch
 
+from course_lib.generators import load_generator
 from course_lib.images import crop_square
 from course_lib.losses import pixel_loss
 from course_lib.projection import project
@@ -60,6 +61,13 @@ def test_a_change_shows_the_start_again(tool):
     assert tool.projection is None and "G(w_plus) after 0 steps" in tool.canvas.note
     tool.reset()
     assert tool.state.space == "w"
+
+
+def test_in_z_the_search_starts_at_the_mean_where_the_network_does_not_reach(photo):
+    tool = ProjectTool(load_generator("shoes", device="cpu"), photo, alt="noise", height=64)
+    assert "from encoder" in tool.canvas.note
+    tool.set(space="z")
+    assert "from mean" in tool.canvas.note
 
 
 def test_a_hand_moves_the_square(tool):

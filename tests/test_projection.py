@@ -5,6 +5,7 @@ import torch
 
 from course_lib import projection
 from course_lib.encoders import Encoder, EncoderConfig
+from course_lib.generators import load_generator
 from course_lib.generators.stylegan2 import StyleGAN2
 from course_lib.generators.stylegan2_networks import StyleGAN2Config
 from course_lib.losses import pixel_loss
@@ -193,3 +194,10 @@ def test_a_photo_of_another_size_is_refused(generator):
 def test_a_photo_of_0_to_255_is_refused(generator, photos):
     with pytest.raises(ValueError, match="divide by 255"):
         project(generator, photos * 255)
+
+
+def test_no_network_for_w_plus_starts_a_search_in_z():
+    shoes = load_generator("shoes", device="cpu")
+    photo = shoes.decode(shoes.latent_mean("w")[None], space="w").clamp(0, 1)
+    with pytest.raises(ValueError, match="no way leads back to z"):
+        project(shoes, photo, space="z", init="encoder", steps=1)

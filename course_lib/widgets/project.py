@@ -120,7 +120,7 @@ class ProjectTool(Tool):
     def solve(self, state: ProjectState) -> Answer:
         """What was found, or, before that, the start: by `projection.project`."""
         found = self.projection or self._project(state, steps=0)
-        said = f"G({state.space}) after {len(found.losses)} steps"
+        said = f"G({state.space}) after {len(found.losses)} steps from {self._start(state)}"
         terms = {name: float(term[-1]) for name, term in found.energies.items() if len(term)}
         close = float(pixel_loss(found.image, self._square(state)[None]))
         return Answer(self._pair(found.image), terms,
@@ -141,9 +141,14 @@ class ProjectTool(Tool):
     def _project(self, state: ProjectState, *, steps: int, callback: object = None) -> Projection:
         loss = pixel_loss if state.loss == "pixels" else default_loss(self.generator)
         return project(
-            self.generator, self._square(state), space=state.space, init=state.init, loss=loss,
-            steps=steps, prior=state.prior, callback=callback,
+            self.generator, self._square(state), space=state.space, init=self._start(state),
+            loss=loss, steps=steps, prior=state.prior, callback=callback,
         )
+
+    def _start(self, state: ProjectState) -> str:
+        """The start that was asked for; the mean in z, where networks for w_plus don't reach."""
+        stuck = state.init == "encoder" and state.space == "z" and "w" in self.generator.spaces
+        return "mean" if stuck else state.init
 
     def _descend(self, state: ProjectState) -> None:
         shown, begin = 0.0, time.perf_counter()
