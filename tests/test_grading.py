@@ -16,9 +16,9 @@ import torch
 
 from assignments.grading import confinement, remote
 from assignments.grading.__main__ import main
+from assignments.grading.cells import defined_names, is_test, needed_by_tests, split_hidden
 from assignments.grading.confinement import ConfinementError, why_no_bubblewrap
 from assignments.grading.course import Course, CourseError
-from assignments.grading.execution import defined_names, is_test, split_hidden
 from assignments.grading.handout import is_stale, release
 from assignments.grading.plugins import plain_files
 from assignments.grading.repair import Unreadable, read_submission, repair
@@ -172,6 +172,19 @@ def test_test_cells_are_split_and_names_found():
     assert defined_names(source) == ["f", "x", "y", "z", "C"]
 
 
+def test_only_the_given_cells_that_tests_need_run_beside_them():
+    test = {"nbgrader": {"grade": True, "solution": False}}
+    cell = nbformat.v4.new_code_cell
+    notebook = nbformat.v4.new_notebook(cells=[
+        cell("import torch as t, os.path"), cell("size = 3"), cell("unused = 1"),
+        cell("picture = t.ones(size)\npicture[0] = 2"), cell("picture[1] = 3"),
+        cell("show(answer(picture))"),
+        cell("answer = 1", metadata={"nbgrader": {"grade": False, "solution": True}}),
+        cell("assert answer == picture", metadata=test), cell("late = picture"),
+    ])
+    assert needed_by_tests(notebook) == {notebook.cells[place].source for place in (0, 1, 3, 4)}
+
+
 # Remote calls.
 
 @pytest.fixture
@@ -205,7 +218,9 @@ def test_tensors_arrays_and_solutions_arrive(line):
         solved=lambda t: Solution(t, torch.ones(1), True),
     )
     ask = {name: call.ask(name=name)(tensor) for name in names}
-    assert torch.equal(ask["part"], tensor[:, 1] * 2)
+    assert torch.equal(ask["part"], tensor[:, 1] * 2) and not ask["part"].requires_grad
+    names["tracked"] = lambda t: t.requires_grad_() * 1
+    assert call.ask(name="tracked")(tensor.clone()).requires_grad
     assert isinstance(ask["array"], np.ndarray) and (ask["array"] == tensor.numpy()).all()
     assert ask["number"] == np.float32(tensor.sum())
     assert isinstance(ask["solved"], Solution) and torch.equal(ask["solved"].value, tensor)

@@ -6,7 +6,6 @@ calls (remote.py). So no code of a student's ever runs beside a test: check func
 overwritten, hidden tests cannot be read, and what passed is recorded where no student can write.
 """
 
-import ast
 import asyncio
 import contextlib
 import math
@@ -15,13 +14,12 @@ import shutil
 import time
 from pathlib import Path
 
-from IPython.core.inputtransformer2 import TransformerManager
 from nbclient import NotebookClient
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_notebook, new_output
-from nbgrader.preprocessors import ClearHiddenTests
 
+from assignments.grading.cells import defined_names, is_test, needed_by_tests, split_hidden
 from assignments.grading.confinement import ConfinedKernelManager
 
 REMOTE = Path(__file__).with_name("remote.py")
@@ -144,19 +142,14 @@ def failed(outputs: list[NotebookNode]) -> bool:
     return any(output.output_type == "error" for output in outputs)
 
 
-def is_test(cell: NotebookNode) -> bool:
-    """Whether the cell's points follow from running it."""
-    info = cell.metadata.get("nbgrader", {})
-    return cell.cell_type == "code" and bool(info.get("grade")) and not info.get("solution")
-
-
 class Examination:
     """One student's notebook, gone through from top to bottom with the course's own beside it."""
 
     def __init__(self, notebook: NotebookNode, source: NotebookNode,
                  student: Kernel, checks: Kernel):
-        self.notebook, self.student, self.checks = notebook, student, checks
+        self.notebook, self.source, self.student, self.checks = notebook, source, student, checks
         self.flags: list[str] = []
+        self._needed = needed_by_tests(source)
         self._ahead = list(source.cells)  # of the course's own cells, those not yet passed
         self._names: list[str] = []  # that solution cells passed so far define
 
@@ -174,13 +167,15 @@ class Examination:
         await self._show_progress()
 
     async def _show_progress(self) -> None:
-        """What the course's last cells show, say points so far, is known to the checks alone."""
+        """What the course's last cell shows, say points so far, is known to the checks alone."""
+        last = self.source.cells[-1]
+        if last.cell_type != "code" or "nbgrader" in last.metadata:
+            return
         with contextlib.suppress(KernelGone):
-            for source in self._pass_to(None):
-                outputs = await self.checks.run(source)
-                for cell in self.notebook.cells:
-                    if cell.cell_type == "code" and cell.source == source and not failed(outputs):
-                        cell.outputs = outputs
+            outputs = await self.checks.run(last.source)
+            for cell in self.notebook.cells:
+                if cell.source == last.source and not failed(outputs):
+                    cell.outputs = outputs
 
     async def _run(self, cell: NotebookNode, number: int) -> None:
         try:
@@ -236,48 +231,23 @@ class Examination:
         except KernelGone as gone:
             self._flag(f"{part} ended the run: {gone}; later parts got no points.")
 
-    def _pass_to(self, grade_id: str | None) -> list[str]:
+    def _pass_to(self, grade_id: str) -> list[str]:
         """The given cells up to a test; what solution cells on the way define is noted."""
         given = []
         while self._ahead:
             cell = self._ahead.pop(0)
             info = cell.metadata.get("nbgrader", {})
-            if grade_id is not None and info.get("grade_id") == grade_id:
+            if info.get("grade_id") == grade_id:
                 break
             if cell.cell_type == "code" and info.get("solution"):
                 self._names = list(dict.fromkeys(self._names + defined_names(cell.source)))
-            elif cell.cell_type == "code" and not info.get("grade") and cell.source.strip():
+            elif cell.source in self._needed:
                 given.append(cell.source)
         return given
 
     def _flag(self, sentence: str) -> None:
         if sentence not in self.flags:
             self.flags.append(sentence)
-
-
-def split_hidden(source: str) -> tuple[str, str]:
-    """A test cell's source as released, and its hidden lines."""
-    begin, end = ClearHiddenTests().begin_test_delimeter, ClearHiddenTests().end_test_delimeter
-    visible, hidden, inside = [], [], False
-    for line in source.split("\n"):
-        if begin in line or end in line:
-            inside = begin in line
-        else:
-            (hidden if inside else visible).append(line)
-    return "\n".join(visible), "\n".join(hidden)
-
-
-def defined_names(source: str) -> list[str]:
-    """The functions, classes and variables that a cell defines at its top level."""
-    names = []
-    for node in ast.parse(TransformerManager().transform_cell(source)).body:
-        if isinstance(node, ast.FunctionDef | ast.ClassDef):
-            names.append(node.name)
-        elif isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign):
-            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-            names += [name.id for target in targets for name in ast.walk(target)
-                      if isinstance(name, ast.Name) and isinstance(name.ctx, ast.Store)]
-    return list(dict.fromkeys(names))
 
 
 def _error(name: str, message: str) -> NotebookNode:

@@ -15,9 +15,10 @@ from pathlib import Path
 import nbformat
 from nbgrader.utils import determine_grade
 
+from assignments.grading.cells import is_test
 from assignments.grading.confinement import why_no_bubblewrap
 from assignments.grading.course import HERE, Course
-from assignments.grading.execution import failed, is_test
+from assignments.grading.execution import failed
 from assignments.grading.grade import grade_one
 from assignments.grading.handout import handed_in, place, release
 from assignments.grading.plugins import HIDDEN_TEST_FAILED, flags_of

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import nbformat
 
+from assignments.grading.cells import is_test, split_hidden
 from assignments.grading.confinement import is_plain_file
 from assignments.grading.course import Course, CourseError
-from assignments.grading.execution import is_test, split_hidden
 
 
 def prepare(course: Course, options: Namespace) -> None:

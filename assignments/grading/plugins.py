@@ -13,8 +13,9 @@ from nbgrader.plugins import ExportPlugin
 from nbgrader.preprocessors import NbGraderPreprocessor
 from traitlets import Enum, Integer, Unicode
 
+from assignments.grading.cells import is_test, split_hidden
 from assignments.grading.confinement import KINDS, is_plain_file, require_hidden, require_wall
-from assignments.grading.execution import examine, failed, is_test, split_hidden
+from assignments.grading.execution import examine, failed
 from assignments.grading.repair import Unreadable, read_submission, repair
 
 HIDDEN_TEST_FAILED = (

@@ -60,7 +60,7 @@ def _plain(value: object) -> object:
     if value is None or type(value) in (bool, int, float, complex, str, bytes):
         return value
     if isinstance(value, torch.Tensor):
-        return value.detach().cpu().clone()
+        return value.detach().cpu().clone().requires_grad_(value.requires_grad)
     if isinstance(value, np.ndarray | np.generic):
         return {"array": torch.from_numpy(np.array(value)), "scalar": isinstance(value, np.generic)}
     if isinstance(value, list | tuple):

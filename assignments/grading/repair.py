@@ -11,7 +11,7 @@ import nbformat
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell
 
-from assignments.grading.execution import defined_names
+from assignments.grading.cells import defined_names
 
 MAX_BYTES = 50 << 20
 
