@@ -96,9 +96,26 @@ class _Moments:
         center = self.total / self.count
         covariance = self.squares / self.count - torch.outer(center, center)
         self.variance = covariance.trace()
-        values, vectors = torch.linalg.eigh(covariance)
-        rows = vectors.T.flip(0)[:n]
-        return _signed(rows), values.flip(0)[:n].clamp(min=0)
+        values, rows = _leading(covariance, n)
+        return _signed(rows), values.clamp(min=0)
+
+
+def _leading(covariance: Tensor, n: int, rounds: int = 40) -> tuple[Tensor, Tensor]:
+    """The `n` largest eigenvalues, descending, and their eigenvectors as rows.
+
+    Of large matrices by subspace iteration: multiply, make orthonormal, again.
+    """
+    subspace = None
+    if len(covariance) > 1024:
+        rng = torch.Generator().manual_seed(0)
+        start = torch.randn(len(covariance), 2 * n + 20, generator=rng).to(covariance)
+        subspace = torch.linalg.qr(start).Q
+        for _ in range(rounds):
+            subspace = torch.linalg.qr(covariance @ subspace).Q
+        covariance = subspace.T @ covariance @ subspace
+    values, vectors = torch.linalg.eigh(covariance)
+    vectors = vectors if subspace is None else subspace @ vectors
+    return values.flip(0)[:n], vectors.T.flip(0)[:n]
 
 
 def _signed(rows: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from course_lib.checks import require_number
 from course_lib.classifiers import Classifier
-from course_lib.directions import Direction, move
+from course_lib.directions import Direction, Directions, move
 from course_lib.generators.base import Generator
 from course_lib.shapes import Latent
 
@@ -45,12 +45,28 @@ def attribute_effects(
     In deviations: the classifier's logits are divided by their spread over the codes' own
     pictures, so that attributes can be compared.
     """
-    def logits(step: float | int) -> Tensor:
-        moved = move(latent, direction, step, layers=layers)
-        return classifier(generator.decode(moved, space=space).clamp(0, 1))
+    spread = _logits(generator, latent, classifier, space).std(dim=0).clamp(min=1e-6)
+    ends = (_logits(generator, move(latent, direction, step, layers=layers), classifier, space)
+            for step in (strength, -strength))
+    return next(ends).sub(next(ends)).mean(dim=0) / spread
 
-    spread = logits(0).std(dim=0).clamp(min=1e-6)
-    return (logits(strength) - logits(-strength)).mean(dim=0) / spread
+
+def effect_table(
+    generator: Generator, latent: Latent, directions: Directions, classifier: Classifier,
+    *, space: str, layers: Sequence[int] | None = None, strength: float | int = 1.5,
+) -> Float[Tensor, "directions attributes"]:
+    """`attribute_effects` of every direction, moved by `strength` of its deviations."""
+    return torch.stack([
+        attribute_effects(generator, latent, direction, strength * float(stdev), classifier,
+                          space=space, layers=layers)
+        for direction, stdev in zip(directions.components, directions.stdev, strict=True)
+    ])
+
+
+def _logits(generator: Generator, latent: Latent, classifier: Classifier, space: str) -> Tensor:
+    parts = [classifier(generator.decode(part, space=space).clamp(0, 1))
+             for part in latent.split(32)]
+    return torch.cat(parts)
 
 
 @dataclass(frozen=True)
@@ -88,34 +104,34 @@ def side_effects(
     """Move until an attribute has changed by `change` deviations; how much have the others?
 
     Directions of any method and length are compared at the same effect. Between `steps` strengths,
-    up to the codes' own spread, changes are interpolated.
+    the last of which is the codes' own distance from their mean, changes are interpolated.
 
     Args:
         latent: codes to average over, two or more.
         change: in deviations, see `attribute_effects`; the direction's sign does not matter.
     """
     require_number(change, "change", above=0)
-    meant = classifier.number(attribute)
+    meant, names = classifier.number(attribute), classifier.attributes
+    before, found, weaker = torch.zeros(len(names)), torch.full((len(names),), torch.nan), 0.0
+    reached = float("inf")
+    for strength in (_spread(latent) * torch.linspace(0, 1, steps + 1)[1:] ** 1.5).tolist():
+        effects = attribute_effects(generator, latent, direction, strength, classifier,
+                                    space=space, layers=layers).cpu()
+        effects = effects * effects[meant].sign()
+        if effects[meant] >= change:
+            share = (change - before[meant]) / (effects[meant] - before[meant])
+            found, reached = before.lerp(effects, share), weaker + share * (strength - weaker)
+            break
+        before, weaker = effects, strength
+    others = {name: float(found[index]) for index, name in enumerate(names) if index != meant}
+    return SideEffects(attribute, change, float(reached), others)
+
+
+def _spread(latent: Latent) -> float:
+    """How far a code (of w_plus, one of its rows) is from the mean, as a root mean square."""
     rows = latent.flatten(1)
-    spread = float((rows - rows.mean(dim=0)).square().sum(dim=1).mean().sqrt())
-    spread /= (latent.shape[1] if latent.ndim == 3 else 1) ** 0.5
-    strengths = torch.linspace(0, 1, steps + 1) ** 1.5 * spread
-    curve = torch.stack([
-        attribute_effects(generator, latent, direction, float(strength), classifier, space=space,
-                          layers=layers).cpu()
-        for strength in strengths
-    ])
-    curve = curve * curve[1 + curve[1:, meant].abs().argmax(), meant].sign()
-    reached = (curve[:, meant] >= change).nonzero()
-    others = [index for index in range(len(classifier.attributes)) if index != meant]
-    if len(reached) == 0:
-        return SideEffects(attribute, change, float("inf"),
-                           {classifier.attributes[index]: float("nan") for index in others})
-    end = int(reached[0])
-    share = (change - curve[end - 1, meant]) / (curve[end, meant] - curve[end - 1, meant])
-    found = curve[end - 1].lerp(curve[end], share)
-    return SideEffects(attribute, change, float(strengths[end - 1].lerp(strengths[end], share)),
-                       {classifier.attributes[index]: float(found[index]) for index in others})
+    count = latent.shape[1] if latent.ndim == 3 else 1
+    return float((rows - rows.mean(dim=0)).square().sum(dim=1).mean().div(count).sqrt())
 
 
 @dataclass(frozen=True)

@@ -53,6 +53,18 @@ def test_components_are_those_of_an_exact_decomposition(cloud):
     torch.testing.assert_close(components @ components.T, torch.eye(4), atol=1e-5, rtol=0)
 
 
+def test_many_dimensions_have_the_same_leading_components(rng):
+    rotation = torch.linalg.qr(torch.randn(1100, 12, generator=rng)).Q
+    spread = 1.5 ** -torch.arange(12)
+    cloud = torch.randn(2000, 12, generator=rng) * spread @ rotation.T
+    cloud = cloud + 0.01 * torch.randn(2000, 1100, generator=rng)
+    _, components, stdev = principal_components(cloud.split(500), 3)
+    exact = torch.linalg.svd(cloud.double() - cloud.double().mean(dim=0), full_matrices=False)
+    torch.testing.assert_close(stdev.double(), exact.S[:3] / 2000**0.5, rtol=1e-3, atol=0)
+    cosines = (components * exact.Vh[:3]).sum(dim=1).abs()
+    torch.testing.assert_close(cosines, torch.ones_like(cosines), atol=1e-3, rtol=0)
+
+
 def test_order_and_sign_do_not_depend_on_the_batches(cloud):
     one, many = (principal_components(cloud.split(n), 3) for n in (5000, 123))
     for a, b in zip(one, many, strict=True):

@@ -6,16 +6,21 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from course_lib.classifiers import Classifier, ClassifierConfig
+from course_lib.classifiers import Classifier, ClassifierConfig, load_classifier
+from course_lib.directions import Directions
+from course_lib.generators import load_generator
 from course_lib.generators.base import Generator
 from course_lib.naming import (
     NamedDirection,
     attribute_effects,
     contact_sheet,
+    effect_table,
     load_directions,
     save_direction,
+    shipped_directions,
     side_effects,
 )
+from course_lib.training.names import NAMES
 from tests.test_projection import tame
 
 
@@ -67,6 +72,13 @@ def test_effects_are_told_in_deviations_of_the_samples(codes):
     effects = attribute_effects(Painter(), codes, axis(1, 0, 0), 1.5, Judge(), space="z")
     spread = codes.std(dim=0)[0]
     torch.testing.assert_close(effects, torch.tensor([3 / spread, 0]), atol=1e-4, rtol=1e-4)
+
+
+def test_the_table_has_a_row_a_direction_and_a_column_an_attribute(codes):
+    directions = Directions(torch.eye(3), torch.tensor([0.5, 1.0, 1.0]), torch.zeros(3), "z")
+    table = effect_table(Painter(), codes, directions, Judge(), space="z", strength=1)
+    expected = torch.diag(torch.tensor([1.0, 2.0, 0.0]))[:, :2] / codes.std(dim=0)[:2]
+    torch.testing.assert_close(table, expected, atol=1e-4, rtol=1e-4)
 
 
 def test_directions_are_compared_at_the_same_effect(codes):
@@ -126,3 +138,21 @@ def test_an_older_store_without_methods_is_read(tmp_path):
 def test_an_unknown_attribute_is_met_with_the_known_ones(codes):
     with pytest.raises(ValueError, match="'red', 'green'"):
         side_effects(Painter(), codes, axis(1, 0, 0), Judge(), "blue", space="z")
+
+
+@pytest.mark.parametrize("generator", sorted({found.generator for found in NAMES}))
+def test_the_shipped_names_hold_for_the_shipped_weights(generator):
+    generator = load_generator(generator, device="cpu")
+    classifier, named = load_classifier(generator), shipped_directions(generator)
+    space = generator.spaces[-1]
+    codes = generator.sample_latent(16, space=space, rng=torch.Generator().manual_seed(2))
+    asked = [found for found in NAMES if found.generator == generator.name]
+    assert {found.name for found in asked} == named.keys() and len(named) >= 3
+    for found in asked:
+        one = named[found.name]
+        vector = one.vector(codes)
+        assert float(vector.norm()) == pytest.approx(1, abs=0.01) and one.reach > 0
+        if found.attribute:
+            effects = attribute_effects(generator, codes, vector, one.reach, classifier,
+                                        space=space, layers=one.layers)
+            assert effects[classifier.number(found.attribute)] > 0.5, found.name

@@ -20,7 +20,9 @@ FOLDER = Path(__file__).parents[1] / "notebooks"
 NOTEBOOKS = sorted(
     path for path in FOLDER.rglob("*.ipynb") if ".ipynb_checkpoints" not in path.parts
 )
-TOOLS = ("LiveImage", "BlendTool", "SmoothTool", "WarpTool", "LatentTool", "PaintTool")
+TOOLS = (
+    "LiveImage", "BlendTool", "SmoothTool", "WarpTool", "LatentTool", "PaintTool", "DirectionTool",
+)
 MAX_BYTES = 500_000
 MAX_CELL_LINES = 12
 HEADER = ("question", "goals", "minutes", "prerequisites", "paper", "lecture slide")

@@ -4,7 +4,7 @@
 
 Each `bench_<name>.py` beside this file has a generator `rows(device)` of tuples
 (method, size, our seconds, peer's name, peer's seconds, our peak memory in MB); what is
-not known is None. The peers are installed by
+not known is None. It may have `notes(device)`, lines of other numbers. The peers are installed by
 
     pip install --no-deps -r tests/benchmarks/requirements.txt
 """
@@ -70,6 +70,8 @@ def table(name: str, device: torch.device) -> Iterator[str]:
         module: ModuleType = importlib.import_module(f"tests.benchmarks.bench_{name}")
         for row in module.rows(device):
             yield line(cells(row))
+        if hasattr(module, "notes"):  # numbers that are no times
+            yield from module.notes(device)
     except ImportError as error:
         yield (
             f"{name}: {error}, so there is nothing to compare with: "
