@@ -147,7 +147,7 @@ def test_the_shipped_names_hold_for_the_shipped_weights(generator):
     space = generator.spaces[-1]
     codes = generator.sample_latent(16, space=space, rng=torch.Generator().manual_seed(2))
     asked = [found for found in NAMES if found.generator == generator.name]
-    assert {found.name for found in asked} == named.keys() and len(named) >= 3
+    assert {found.name for found in asked} == named.keys() and len(named) >= 2
     for found in asked:
         one = named[found.name]
         vector = one.vector(codes)
