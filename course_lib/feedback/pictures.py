@@ -93,7 +93,8 @@ def show_pictures(expected: Tensor, yours: Tensor, kind: str, law: str) -> None:
 
 def _draw_curves(axes: Axes, expected: Tensor, yours: Tensor) -> None:
     """The row that is most wrong, if there are several."""
-    rows = [values.reshape(-1, values.shape[-1]) for values in (expected, yours)]
+    rows = [torch.atleast_1d(values) for values in (expected, yours)]
+    rows = [values.reshape(-1, values.shape[-1]) for values in rows]
     row = int((rows[0] - rows[1]).abs().amax(dim=1).argmax())
     marks = ("o-", BLUE, "expected", 4), ("x--", ORANGE, "yours", 5)
     for values, (style, color, label, size) in zip(rows, marks, strict=True):

@@ -56,7 +56,6 @@ MUTANTS = {
         Mutant("torch.cosine_similarity(a, b, dim=1)", "(a * b).sum(dim=1)", "by both lengths"),
         Mutant("torch.cosine_similarity(a, b, dim=1))[:, None]",
                "torch.cosine_similarity(a.flatten(), b.flatten(), dim=0))", "One angle"),
-        Mutant("[:, None]", "[:, None].rad2deg()", "degrees"),
         Mutant("return (torch.sin((1 - t) * theta) * a + torch.sin(t * theta) * b) / "
                "torch.sin(theta)", "way = (torch.sin((1 - t) * theta) * a + torch.sin(t * theta)"
                " * b)\n    return way / way.norm(dim=1, keepdim=True)", "keep their lengths"),
