@@ -58,8 +58,8 @@ def _edge_checks(rng: torch.Generator) -> list[Check]:
     right = slip()
     return [
         Check(law, (picture, *numbers), right(picture, *numbers), mistakes, kind="maps")
-        for law, numbers in (("weak gradients go, strong ones stay as they are", (2.6, 1.3)),
-                             ("a larger β keeps more of them", (2.6, 3.1)))
+        for law, numbers in (("weak gradients go, strong ones stay as they are", (1.8, 1.2)),
+                             ("a larger β keeps more of them", (1.8, 3.1)))
     ]
 
 

@@ -79,8 +79,6 @@ MUTANTS = {
     ],
     "edges": [
         Mutant("(h**2 + v**2).sum(dim=0)", "h**2 + v**2", "Each channel decides"),
-        Mutant("h * strong, v * strong", "h * (h**2 >= smoothness / beta), "
-               "v * (v**2 >= smoothness / beta)", "It does not hold that weak gradients go"),
         Mutant("h * strong, v * strong", "h * ((h**2).sum(0) >= smoothness / beta), "
                "v * ((v**2).sum(0) >= smoothness / beta)", "judged apart"),
         Mutant("smoothness / beta", "smoothness * beta", "λ · β"),
