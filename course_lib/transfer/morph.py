@@ -18,7 +18,6 @@ from course_lib.results import Callback
 from course_lib.shapes import Image
 from course_lib.transfer.flow import (
     COLOR_SMOOTHNESS,
-    FLOW_SMOOTHNESS,
     Color,
     Flow,
     Trust,
@@ -30,6 +29,7 @@ from course_lib.transfer.flow import (
     warped,
 )
 
+MORPH_SMOOTHNESS = 0.02  # stiffer: not all that G changes is motion, and folds show in a photo
 MISFIT = 0.1  # a difference of photo and projection at which half of the trust is gone
 
 
@@ -60,7 +60,7 @@ def transfer_edit(
     frames: Float[Tensor, "frames 3 h w"],
     *,
     strength: float | int = 1.0,
-    flow_smoothness: float | int = FLOW_SMOOTHNESS,
+    flow_smoothness: float | int = MORPH_SMOOTHNESS,
     color_smoothness: float | int = COLOR_SMOOTHNESS,
     misfit: float | int | None = MISFIT,
 ) -> Image:
@@ -94,7 +94,7 @@ def transfer_edit(
 def follow_morph(
     frames: Float[Tensor, "frames 3 height width"],
     *,
-    flow_smoothness: float | int = FLOW_SMOOTHNESS,
+    flow_smoothness: float | int = MORPH_SMOOTHNESS,
     color_smoothness: float | int = COLOR_SMOOTHNESS,
     trust: Trust | None = None,
     callback: Callback | None = None,

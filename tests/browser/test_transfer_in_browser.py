@@ -29,6 +29,7 @@ def test_the_answer_and_the_naive_ways_follow_slider_and_menu(lab):
     lab.settle()
     assert redness(answer.pixels()) > redness(photo.pixels()) + 20
     assert "photo's detail" in answer.note and all("detail" in one.note for one in naive)
+    naive[1].spots((0, 0))
     lab.keep("transfer_tool")
     painted, before = answer.painted, answer.pixels()
     page.locator(".jp-OutputArea .noUi-handle").first.focus()
