@@ -78,7 +78,7 @@ class _Moments:
         self.squares = self.squares + (x.T @ x).double()
         if beside is not None:
             self.beside_total = self.beside_total + beside.sum(dim=0).double()
-            self.beside_squares = self.beside_squares + beside.square().sum(dim=0).double()
+            self.beside_squares = self.beside_squares + (beside.T @ beside).double()
             self.cross = self.cross + (beside.T @ x).double()
 
     def mean(self) -> Tensor:
@@ -182,8 +182,8 @@ def _regressed(
     slopes = along / variances[:, None]
     lengths = slopes.norm(dim=1, keepdim=True)
     directions = slopes / lengths.clamp(min=1e-12)
-    spread = moments.beside_squares / moments.count - mean.square()
-    along_u = directions.square() @ spread  # the prior's coordinates are independent
+    spread = moments.beside_squares / moments.count - torch.outer(mean, mean)
+    along_u = ((directions @ spread) * directions).sum(dim=1)
     r2 = (directions * along).sum(dim=1).square() / (variances * along_u)
     return Directions(directions.float(), along_u.sqrt().float(), mean.float(), "z", ratio,
                       r2.float())

@@ -110,6 +110,12 @@ def test_the_regressions_r2_falls_when_the_features_do_not_follow_z(rng):
     assert (found.r2 < 0.5).all()
 
 
+def test_no_regression_explains_more_than_all(rng):
+    generator = Linear(torch.randn(60, 6, generator=rng))
+    found = ganspace(generator, n_samples=40, n_components=3, rng=rng)
+    assert (found.r2 <= 1 + 1e-5).all() and (found.r2 > 0.9).all()
+
+
 def test_sefa_is_the_decomposition_of_the_unit_rows(rng):
     generator = tame(rng)
     rows = torch.cat([layer.affine.weight for layer in generator.synthesis.layers.values()])

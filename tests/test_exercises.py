@@ -135,6 +135,65 @@ def test_the_wish_for_grey_is_checked(wrong, law):
         check(wrong)
 
 
+def spectrum(x):
+    values, vectors = torch.linalg.eigh(torch.cov(x.T))
+    return x.mean(dim=0), vectors, values
+
+
+def ascending(x, k):
+    mean, vectors, values = spectrum(x)
+    return mean, vectors[:, :k].T, values[:k].clamp(min=0).sqrt()
+
+
+def variances(x, k):
+    mean, vectors, values = spectrum(x)
+    return mean, vectors.flip(1)[:, :k].T, values.flip(0)[:k]
+
+
+def columns(x, k):
+    mean, vectors, values = spectrum(x)
+    return mean, vectors.flip(1)[:, :k], values.flip(0)[:k].sqrt()
+
+
+def not_centred(x, k):
+    values, vectors = torch.linalg.eigh(x.T @ x / len(x))
+    return x.mean(dim=0), vectors.flip(1)[:, :k].T, values.flip(0)[:k].sqrt()
+
+
+@pytest.mark.parametrize("wrong, law", [
+    (ascending, "largest come first"), (variances, "mind the root"), (columns, "a row"),
+    (not_centred, "σ is the deviation"),
+])
+def test_principal_components_are_checked(wrong, law):
+    check = run_cells("10", "di-check", "di-solution")["check"]
+    with pytest.raises(AssertionError, match=law):
+        check(wrong)
+
+
+def one_by_one(n, others):
+    for other in others:
+        n = n - (n @ other) * other
+    return n / n.norm()
+
+
+def not_unit(n, others):
+    basis = torch.linalg.qr(torch.stack(others, dim=1)).Q
+    return n - basis @ (basis.T @ n)
+
+
+def unchanged(n, others):
+    return n
+
+
+@pytest.mark.parametrize("wrong, law", [
+    (one_by_one, "lean on each other"), (not_unit, "unit length"), (unchanged, "for one"),
+])
+def test_what_should_stay_is_checked(wrong, law):
+    cells = run_cells("10", "di-stay-check", "di-stay-solution", F=torch.nn.functional)
+    with pytest.raises(AssertionError, match=law):
+        cells["check_stay"](wrong)
+
+
 def test_the_readmes_code_runs_as_pasted(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     code = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)
