@@ -51,13 +51,15 @@ def course(tmp_path):
 
 def secrets(notebook):
     """The lines of solutions and hidden tests that stand nowhere else."""
-    inside, hidden, shown = False, set(), set()
+    inside, hidden, shown = False, set(), ""
     for line in "\n".join(cell.source for cell in notebook.cells).split("\n"):
         if "### BEGIN" in line or "### END" in line:
             inside = "### BEGIN" in line
+        elif inside:
+            hidden.add(line.strip())
         else:
-            (hidden if inside else shown).add(line.strip())
-    return {line for line in hidden - shown if len(line) > 8}
+            shown += line + "\n"
+    return {line for line in hidden if len(line) > 8 and line not in shown}
 
 
 @pytest.mark.parametrize("name", REAL.assignments())
