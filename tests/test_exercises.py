@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from course_lib.gradients import gradient
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -192,6 +194,51 @@ def test_what_should_stay_is_checked(wrong, law):
     cells = run_cells("10", "di-stay-check", "di-stay-solution", F=torch.nn.functional)
     with pytest.raises(AssertionError, match=law):
         cells["check_stay"](wrong)
+
+
+FLOW_CELLS = ("et-flow-helpers", "et-flow-check", "et-flow-solution")
+
+
+def flow_variant(cells, wrong):
+    """The iteration of lesson 09, with one mistake."""
+    def flow(before, after, lam, steps):
+        ix, iy = cells["slopes"](after)
+        found = torch.zeros(2, *after.shape)
+        for _ in range(steps):
+            u, v = mean = found if wrong == "no neighbours" else cells["neighbor_mean"](found)
+            change = before - after if wrong == "sign" else after - before
+            size = 1.0 if wrong == "no λ" else lam + ix**2 + iy**2
+            along = [iy, ix] if wrong == "axes" else [ix, iy]
+            found = mean - (ix * u + iy * v + change) / size * torch.stack(along)
+        return found
+
+    return flow
+
+
+@pytest.mark.parametrize("wrong", ["no neighbours", "sign", "no λ", "axes"])
+def test_a_flow_with_a_mistake_is_caught(wrong):
+    cells = run_cells("09", *FLOW_CELLS, F=torch.nn.functional, gradient=gradient)
+    cells["check_flow"](flow_variant(cells, None))
+    with pytest.raises(AssertionError):
+        cells["check_flow"](flow_variant(cells, wrong))
+
+
+def without_ones(before, after):
+    fit = torch.linalg.lstsq(after.flatten(1).T, before.flatten(1).T).solution.T
+    return torch.cat([fit, torch.zeros(3, 1)], dim=1)
+
+
+def only_means(before, after):
+    offset = (before - after).mean(dim=(1, 2))
+    return torch.cat([torch.eye(3), offset[:, None]], dim=1)
+
+
+@pytest.mark.parametrize("wrong", [without_ones, only_means, "swapped"])
+def test_a_colour_fit_with_a_mistake_is_caught(wrong):
+    cells = run_cells("09", "et-color-check", "et-color-solution")
+    right = cells["color_of"]
+    with pytest.raises(AssertionError):
+        cells["check_color"](wrong if callable(wrong) else lambda a, b: right(b, a))
 
 
 def test_the_readmes_code_runs_as_pasted(tmp_path, monkeypatch):

@@ -22,6 +22,7 @@ NOTEBOOKS = sorted(
 )
 TOOLS = (
     "LiveImage", "BlendTool", "SmoothTool", "WarpTool", "LatentTool", "PaintTool", "DirectionTool",
+    "TransferTool",
 )
 MAX_BYTES = 500_000
 MAX_CELL_LINES = 12
