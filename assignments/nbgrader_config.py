@@ -46,3 +46,13 @@ c.Autograde.autograde_preprocessors = [
 ]
 c.GenerateFeedback.preprocessors = [GetGrades, HideTests, CSSHTMLHeaderPreprocessor]
 c.ExportApp.plugin_class = PartsCsv
+# A student's output may hold scripts: neither your formgrader nor a page to return shall run them.
+c.HTMLExporter.sanitize_html = True
+c.SanitizeHTML.tags = """
+    a b blockquote br caption code div em h1 h2 h3 h4 i li ol p pre span strong sub sup
+    table tbody td th thead tr ul
+""".split()
+c.SanitizeHTML.attributes = {"*": ["style", "title"], "a": ["href"]}
+c.SanitizeHTML.styles = """
+    border-left color font-weight margin max-width opacity padding text-align width
+""".split()

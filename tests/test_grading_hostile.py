@@ -68,6 +68,13 @@ def test_feedback_shows_neither_hidden_tests_nor_solutions(graded, name):
         assert secret not in text
 
 
+def test_feedback_runs_no_script_of_a_students(graded):
+    (page,) = (graded.root / "feedback/scripts").rglob("*.html")
+    text = page.read_text()
+    assert "<b>bold</b>" in text
+    assert "<script>owned" not in text and "onclick" not in text and "owned(3)\n</script" not in text
+
+
 def outputs(course, name):
     notebook = nbformat.read(course.notebook("autograded", NAME, name), 4)
     return "".join(str(cell.get("outputs", "")) for cell in notebook.cells)

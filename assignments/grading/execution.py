@@ -174,7 +174,7 @@ class Examination:
         with contextlib.suppress(KernelGone):
             outputs = await self.checks.run(last.source)
             for cell in self.notebook.cells:
-                if cell.source == last.source and not failed(outputs):
+                if (cell.cell_type, cell.source) == ("code", last.source) and not failed(outputs):
                     cell.outputs = outputs
 
     async def _run(self, cell: NotebookNode, number: int) -> None:
@@ -199,6 +199,7 @@ class Examination:
         except KernelGone as gone:
             shown, hidden = [_error("NotRun", f"the checks stopped: {gone}")], []
             self.student.gone = "its answers brought the checks down"
+            self._flag(f"The checks of {part} did not survive its answers; nothing after it ran.")
         await self._end(serving, part)
         cell.metadata["grading"] = {"shown_outputs": len(shown)}
         cell.outputs = [_harmless(output) for output in shown + hidden]

@@ -177,6 +177,11 @@ output = ipywidgets.Output()
 with output: print("inside")
 display(ipywidgets.IntSlider(), output)
 """
+SCRIPTS = """
+from IPython.display import HTML, Javascript, display
+display(HTML("<b>bold</b><script>owned(1)</script><p onclick='owned(2)'>x</p>"))
+display(Javascript("owned(3)"))
+"""
 STUBBORN = """
 import signal
 signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -228,6 +233,7 @@ CASES = {
     "prints-200-MB": Case(BOTH, "printed more than", extra=FLOOD, heavy=True),
     "fills-disk": Case(FIRST, "filled the folder", extra=FILL),
     "widgets-only": Case(BOTH, extra=WIDGETS),
+    "scripts": Case(BOTH, extra=SCRIPTS),
     "missing-import": Case(FIRST, answers=RIGHT | {
         "integrate": "import no_such_module\n" + SUM_RIGHT}),
     "renamed-function": Case(FIRST, answers=RIGHT | {
