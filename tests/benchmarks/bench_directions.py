@@ -87,5 +87,6 @@ def notes(device: torch.device | str) -> Iterator[str]:
                 ways[f"{method} {index}"] = found.components[index]
             for way, direction in ways.items():
                 found = side_effects(generator, fresh, direction, classifier, attribute, space="w")
-                worst = f"({found.largest} {found.others[found.largest]:+.2f})"
-                yield f"  {name:6} {attribute:18} {way:32} {found.mean:.2f} {worst}"
+                cost = f"{found.mean:.2f} ({found.largest} {found.others[found.largest]:+.2f})"
+                never = "never reached" if found.strength == float("inf") else cost
+                yield f"  {name:6} {attribute:18} {way:32} {never}"
