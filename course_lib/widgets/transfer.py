@@ -23,8 +23,8 @@ from course_lib.widgets.tool import Answer, Tool
 
 NAIVE = {
     "G(z1) enlarged": lambda photo, first, last: enlarge_edit(photo, last),
-    "photo + G(z1) − G(z0)": add_change,
-    "G(z1) blended in (Poisson)": blend_change,
+    "G(z1) − G(z0) added": add_change,
+    "Poisson-blended": blend_change,
 }
 
 
