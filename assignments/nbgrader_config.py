@@ -8,6 +8,7 @@ here = Path(__file__).resolve().parent
 sys.path.insert(0, str(here.parent))
 
 from nbconvert.preprocessors import CSSHTMLHeaderPreprocessor  # noqa: E402
+from nbconvert.preprocessors.sanitize import SanitizeHTML  # noqa: E402
 from nbgrader.preprocessors import (  # noqa: E402
     AssignLatePenalties,
     CheckCellMetadata,
@@ -47,7 +48,8 @@ c.Autograde.autograde_preprocessors = [
 c.GenerateFeedback.preprocessors = [GetGrades, HideTests, CSSHTMLHeaderPreprocessor]
 c.ExportApp.plugin_class = PartsCsv
 # A student's output may hold scripts: neither your formgrader nor a page to return shall run them.
-c.HTMLExporter.sanitize_html = True
+c.HTMLExporter.preprocessors = [SanitizeHTML]
+c.SanitizeHTML.enabled = True
 c.SanitizeHTML.tags = """
     a b blockquote br caption code div em h1 h2 h3 h4 i li ol p pre span strong sub sup
     table tbody td th thead tr ul
