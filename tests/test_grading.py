@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import zipfile
+from argparse import Namespace
 
 import nbformat
 import numpy as np
@@ -19,7 +20,7 @@ from assignments.grading.__main__ import main
 from assignments.grading.cells import defined_names, is_test, needed_by_tests, split_hidden
 from assignments.grading.confinement import ConfinementError, why_no_bubblewrap
 from assignments.grading.course import Course, CourseError
-from assignments.grading.handout import is_stale, release
+from assignments.grading.handout import collect, is_stale, release
 from assignments.grading.plugins import plain_files
 from assignments.grading.repair import Unreadable, read_submission, repair
 from course_lib.results import Solution
@@ -358,3 +359,13 @@ def test_gradescope_grades_with_the_same_code(course, tmp_path_factory):
     assert [(test["score"], test["max_score"]) for test in found["tests"]] == [(2, 2), (0, 3)]
     assert "hidden test" in found["tests"][1]["output"]
     assert "secret" not in json.dumps(found)
+
+
+def test_two_files_of_one_student_are_refused(tmp_path):
+    for name in ("ada_lovelace.ipynb", "ada_byron.ipynb"):
+        (tmp_path / name).write_text("{}")
+    course = Namespace(require=lambda assignment: None)
+    with pytest.raises(CourseError, match="ada would get the work of more than one file"):
+        collect(course, Namespace(assignment="a1", downloads=tmp_path))
+    with pytest.raises(CourseError, match="is no folder"):
+        collect(course, Namespace(assignment="a1", downloads=tmp_path / "nowhere"))

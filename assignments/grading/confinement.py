@@ -81,9 +81,10 @@ class ConfinedKernelManager(AsyncKernelManager):
         return [
             "bwrap", "--unshare-all", "--uid", "1000", "--gid", "1000", "--hostname", "grading",
             "--cap-drop", "ALL", "--die-with-parent", "--clearenv",
-            *[word for path in readable for word in ("--ro-bind", path, path)],
             "--proc", "/proc", "--dev", "/dev",
             *[word for path in ("/dev/shm", "/tmp", HOME) for word in (*private, path)],
+            # After these, as the environment may itself lie in /tmp.
+            *[word for path in readable for word in ("--ro-bind", path, path)],
             *[word for path in (self.folder, *self.shared) for word in ("--bind", path, path)],
             *[word for name, path in self._home_files().items()
               for word in ("--ro-bind", str(path), f"{HOME}/{name}")],

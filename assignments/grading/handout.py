@@ -64,16 +64,28 @@ def collect(course: Course, options: Namespace) -> None:
     as browsers and LMS give it, if it is the only one. Links are not followed.
     """
     course.require(options.assignment)
-    for path in sorted(options.downloads.iterdir()):
-        if path.is_symlink() or path.name.startswith("."):
-            continue
-        student = re.sub(r"[^\w.@-]", "-", path.name if path.is_dir() else path.stem.split("_")[0])
+    if not options.downloads.is_dir():
+        raise CourseError(f"{options.downloads} is no folder: name the one you downloaded to.")
+    paths = [path for path in sorted(options.downloads.iterdir())
+             if not path.is_symlink() and not path.name.startswith(".")]
+    students = [student_of(path) for path in paths]
+    if twice := sorted({name for name in students if students.count(name) > 1}):
+        raise CourseError(
+            f"{', '.join(twice)} would get the work of more than one file, so one would be lost: "
+            f"rename the files so that each student's begins with another name and an underscore."
+        )
+    for path, student in zip(paths, students, strict=True):
         files = handed_in(path, options.assignment)
         if files:
             place(files, course.notebook("submitted", options.assignment, student).parent)
             print(f"{student}: {', '.join(sorted(files))}")
         else:
             print(f"{student}: no notebook found in {path}")
+
+
+def student_of(path: Path) -> str:
+    """Whose a folder or file of the download is."""
+    return re.sub(r"[^\w.@-]", "-", path.name if path.is_dir() else path.stem.split("_")[0])
 
 
 def handed_in(path: Path, assignment: str) -> dict[str, Path]:
