@@ -73,8 +73,8 @@ class DirectionTool(Tool):
         count = min(count, len(directions.components))
         self.sliders = [
             ipywidgets.FloatSlider(0, min=-REACH, max=REACH, step=0.1, description=name,
-                                   readout_format="+.1f", layout={"width": "22em"},
-                                   style={"description_width": "9em"})
+                                   readout_format="+.1f", layout={"width": "24em"},
+                                   style={"description_width": "9em" if names else "2em"})
             for name in [*names, *map(str, range(len(names), count))][:count]
         ]
         for index, slider in enumerate(self.sliders):
@@ -82,7 +82,7 @@ class DirectionTool(Tool):
         first = self._first_state(count, state)
         self._base = self._key = self._shown = None
         canvas = Canvas(torch.ones(3, 8, 8), alt=alt, actions=["before", "reset", "save"],
-                        max_size=(560, 420))
+                        max_size=(420, 420))
         super().__init__(first, canvas, self._controls(first))
         self._arrange()
 
