@@ -161,7 +161,7 @@ for address in (("127.0.0.1", {port}), ("1.1.1.1", 53), ("10.0.0.1", 80)):
         print("REACHED", address)
     except OSError: pass
 """
-FLOOD = "for _ in range(200): print('x' * 2**20)"
+FLOOD = "for _ in range(200): print('x' * 2**20, flush=True)"
 FILL = """
 import glob
 (folder,) = glob.glob("/tmp/grading-*")
