@@ -14,12 +14,14 @@ import nbformat
 import numpy as np
 import pytest
 import torch
+from nbformat.v4 import new_output
 
 from assignments.grading import confinement, remote
 from assignments.grading.__main__ import main
 from assignments.grading.cells import defined_names, is_test, needed_by_tests, split_hidden
 from assignments.grading.confinement import ConfinementError, why_no_bubblewrap
 from assignments.grading.course import Course, CourseError
+from assignments.grading.execution import merged
 from assignments.grading.handout import collect, is_stale, release
 from assignments.grading.plugins import plain_files
 from assignments.grading.repair import Unreadable, read_submission, repair
@@ -173,6 +175,15 @@ def test_test_cells_are_split_and_names_found():
     assert split_hidden("a\n### BEGIN HIDDEN TESTS\nb\n### END HIDDEN TESTS") == ("a", "b")
     source = "%matplotlib inline\ndef f():\n    g = 1\nx, (y, z) = 1, t\nclass C: pass\na.b = 1"
     assert defined_names(source) == ["f", "x", "y", "z", "C"]
+
+
+def test_streams_are_kept_as_a_terminal_shows_them():
+    figure, text = new_output("display_data"), [" 10 %\r 90 %", "\r100 %\r\nlong ", "x" * 10**6]
+    outputs = [new_output("stream", text=part) for part in text]
+    warning = new_output("stream", name="stderr", text="careful")
+    assert merged([outputs[0], figure, outputs[1], warning, outputs[2]]) == [
+        new_output("stream", text="100 %\nlong " + "x" * 10**6), figure, warning,
+    ]
 
 
 def test_only_the_given_cells_that_tests_need_run_beside_them():

@@ -126,7 +126,7 @@ import sys
 found, looked = [], 0
 for top in ("/", "/tmp", "/root", "/home", os.path.expanduser("~"), os.getcwd()):
     for place, folders, names in os.walk(top):
-        if place.startswith(("/proc", "/sys", "/usr", "/dev", sys.prefix, sys.base_prefix)):
+        if place.startswith(("/proc", "/sys", "/usr", "/lib", "/dev", sys.prefix, sys.base_prefix)):
             folders[:] = []
             continue
         for name in names:
