@@ -172,6 +172,8 @@ class StyleGAN2Training:
         self.level = 0
         for level in range(1, state["level"] + 1):
             self._enter(level)
+        if "outgoing" not in state:  # it went on from shipped weights
+            self.outgoing, self.fade = None, 1.0
         for name, module in self._modules().items():
             module.load_state_dict(state[name])
         self.seen, self.steps = state["seen"], state["steps"]
