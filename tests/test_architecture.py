@@ -23,7 +23,8 @@ ROOMS = {
     "widgets": (
         "sliders latent canvas tool tools project directions labels wishes paint transfer"
     ).split(),
-    "feedback": "pictures core poisson gradient_domain warping projection directions".split(),
+    "feedback": "pictures core poisson gradient_domain warping projection directions transfer "
+                "guidance".split(),
     "weights": "files checkpoints unpickling downloads".split(),
     "guidance": "strokes drag editing".split(),
     "transfer": "flow morph alternatives".split(),
