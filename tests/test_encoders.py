@@ -13,7 +13,7 @@ from course_lib.generators.dcgan import DCGAN, DCGANConfig, Discriminator
 from course_lib.losses import pixel_loss
 from course_lib.training.encoder import EncoderRecipe, EncoderTraining
 from course_lib.training.export import export_encoder
-from course_lib.weights import save_weights
+from course_lib.weights import StoredWeights, save_weights
 from tests.test_projection import tame
 
 ROWS = EncoderConfig(16, "w_plus", 6, 8, (8, 8, 8))
@@ -72,6 +72,17 @@ def test_a_resumed_run_is_the_same_run(generator, data):
     expected, found = whole.step(), resumed.step()
     assert all(torch.equal(expected[name], found[name]) for name in expected)
     assert torch.equal(whole.average.heads[0].weight, resumed.average.heads[0].weight)
+
+
+def test_training_goes_on_from_a_shipped_network(generator, data):
+    recipe = EncoderRecipe(batch=4, widths=(8, 8, 8), held_out=10)
+    shipped = EncoderTraining(recipe, generator, data)
+    shipped.step()
+    again = EncoderTraining(replace(recipe, seed=1), generator, data)
+    assert again.held_out_loss() != shipped.held_out_loss()
+    again.start_from(StoredWeights(shipped.state()["average"], {}))
+    assert again.held_out_loss() == shipped.held_out_loss() and again.seen == 0
+    again.step()
 
 
 def test_families_without_w_are_inverted_to_z(rng):

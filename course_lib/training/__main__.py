@@ -36,7 +36,7 @@ def main() -> None:
         f"{name}: {' '.join(sorted(module.RECIPES))}" for name, (module, _) in FAMILIES.items()))
     parser.add_argument("--data", required=True, help="zip or folder of square pictures")
     parser.add_argument("--out", required=True, type=Path, help="checkpoint, log and sheets")
-    parser.add_argument("--start-from", type=Path, help="weights (G_ema and D) to go on from")
+    parser.add_argument("--start-from", type=Path, help="shipped weights to go on from")
     parser.add_argument("--minutes", type=float, help="stop after so long; run again to go on")
     parser.add_argument("--share", type=float, default=1, help="of the recipe's pictures")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")

@@ -16,6 +16,7 @@ from course_lib.generators.base import Generator
 from course_lib.losses import perceptual_loss, pixel_loss
 from course_lib.training.data import Dataset, draw_batch
 from course_lib.training.objective import ema_decay, follow
+from course_lib.weights import StoredWeights
 
 
 @dataclass(frozen=True)
@@ -151,6 +152,11 @@ class EncoderTraining:
         self.optimizer.load_state_dict(state["optimizer"])
         self.seen = state["seen"]
         self.rng.set_state(state["rng"].cpu())
+
+    def start_from(self, weights: StoredWeights) -> None:
+        """Go on from a shipped network, as after its generator has changed a little."""
+        for network in (self.encoder, self.average):
+            network.load_state_dict(weights.tensors)
 
     def _ramp(self) -> float:
         """Down to a tenth over the second half."""
