@@ -9,7 +9,7 @@ al., "Pivotal Tuning for Latent-based Editing of Real Images", 2021, eq. 5 (loca
 
 import copy
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -110,20 +110,23 @@ def _penalty(
         pairs = list(zip(old.parameters(), new.parameters(), strict=True))
         return lambda: sum((after - before).square().sum() for before, after in pairs)
     if regularizer == "feature":
-        return lambda: _feature_change(old, new, latent, space)
+        layers = old.layers[:-1]  # the last one is free to draw what was missing
+        with torch.no_grad():
+            kept = {layer: old.features(latent, layer, space=space) for layer in layers}
+        return lambda: _feature_change(kept, new, latent, space)
     if regularizer == "locality":
         return lambda: _local_change(old, new, latent, space, rng)
     return lambda: latent.new_zeros(())
 
 
-def _feature_change(old: Generator, new: Generator, latent: Tensor, space: str) -> Tensor:
+def _feature_change(
+    kept: Mapping[str, Tensor], new: Generator, latent: Tensor, space: str
+) -> Tensor:
     """How much the layers' features of the pivot changed, each relative to its own size."""
-    changes = []
-    for layer in old.layers[:-1]:  # the last one is free to draw what was missing
-        with torch.no_grad():
-            before = old.features(latent, layer, space=space)
-        change = (new.features(latent, layer, space=space) - before).square().mean()
-        changes.append(change / before.square().mean())
+    changes = [
+        (new.features(latent, layer, space=space) - before).square().mean() / before.square().mean()
+        for layer, before in kept.items()
+    ]
     return torch.stack(changes).mean()
 
 
