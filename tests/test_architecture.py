@@ -24,7 +24,7 @@ ROOMS = {
         "sliders latent canvas tool tools project directions labels wishes paint transfer"
     ).split(),
     "feedback": "pictures core poisson gradient_domain warping projection directions transfer "
-                "guidance".split(),
+                "wishes guidance".split(),
     "weights": "files checkpoints unpickling downloads".split(),
     "guidance": "strokes drag editing".split(),
     "transfer": "flow morph alternatives".split(),

@@ -1,0 +1,301 @@
+"""Mistakes in a5, and right solutions in another style."""
+
+from tests.mutants import Mutant
+
+STROKE = "(off.mean(dim=1) * brush).sum(dim=(1, 2)) / brush.sum()"
+WAY = "return torch.linalg.solve(J.T @ J + sigma.diag(), J.T @ miss.flatten())"
+COST = "return 5 * (above**2).mean(dim=(1, 2, 3)) + 2 * (below**2).mean(dim=(1, 2, 3))"
+
+MUTANTS = {
+    "stroke": [
+        Mutant(STROKE, "(off.mean(dim=1) * brush).mean(dim=(1, 2))", "over the whole picture"),
+        Mutant(" / brush.sum()", "", "shouts down"),
+        Mutant("off.mean(dim=1)", "off.sum(dim=1)", "three channels; take their mean"),
+        Mutant("brush.sum()", "(brush > 0).sum()", "sum of its values"),
+        Mutant(STROKE, "off.mean(dim=1)[:, brush > 0].mean(dim=1)", "counts as hard"),
+        Mutant("off = (pictures - color[:, None, None]) ** 2",
+               "off = ((pictures - color[:, None, None]) * brush) ** 2\n    brush_ = brush\n"
+               "    return off.mean(dim=1).sum(dim=(1, 2)) / brush.sum()", "brush is squared"),
+        Mutant(STROKE, "(off.mean(dim=1) * (1 - brush)).sum(dim=(1, 2)) / (1 - brush).sum()",
+               "brush is *not*"),
+        Mutant(STROKE, "off.mean(dim=(1, 2, 3))", "whole picture shall have"),
+        Mutant(STROKE, "((((pictures * brush).sum((2, 3)) / brush.sum()) - color) ** 2).mean(1)",
+               "mean colour is compared"),
+        Mutant(STROKE, f"({STROKE}).mean()", "one number a picture"),
+        Mutant("(pictures - color[:, None, None]) ** 2", "(pictures - color[:, None, None]).abs()",
+               "where squares should be"),
+        Mutant("pictures - color[:, None, None]", "2 * pictures - 1 - color[:, None, None]",
+               "does not hold"),
+        Mutant("color[:, None, None]", "color", "stops in line"),
+        Mutant("= (pictures", "= (pictures.detach()", "No gradient comes back"),
+    ],
+    "energy": [
+        Mutant("data + smoothness * (change**2).mean(dim=1)", "data", "smoothness is forgotten"),
+        Mutant("data + smoothness", "data - smoothness", "rewards going far"),
+        Mutant("smoothness * (", "(", "λ is not used"),
+        Mutant("(change**2).mean(dim=1)", "(change**2).sum(dim=1)", "summed over the code"),
+        Mutant("(codes - start)", "codes", "distance from 0"),
+        Mutant(" @ measure", "", "not measured in deviations"),
+        Mutant("@ measure", "@ measure.T", "wrong way round"),
+        Mutant("(change**2).mean(dim=1)", "(change**2).mean(dim=1).sqrt()", "square it"),
+        Mutant("(change**2).mean(dim=1)", "change.mean(dim=1) ** 2", "before they are squared"),
+        Mutant("mean(dim=1)", "mean()", "averaged over the batch"),
+        Mutant("weight * term for", "term for", "weights of the terms"),
+        Mutant("return data", "return data / len(terms)", "terms are averaged"),
+        Mutant("zip(weights, terms, strict=True)", "[(weights[-1], terms[-1])]",
+               "Only the last term"),
+        Mutant("(codes - start)", "(codes - start).detach()", "No gradient comes back"),
+    ],
+    "descent": [
+        Mutant("    return best", "    return code.detach()", "not the best"),
+        Mutant("best[better], lowest[better] = code.detach()[better], value.detach()[better]",
+               "best, lowest = code.detach(), value.detach()", "without .clone()"),
+        Mutant("        best[better], lowest[better] = code.detach()[better], "
+               "value.detach()[better]\n        optimizer.zero_grad()\n"
+               "        value.sum().backward()\n        optimizer.step()\n",
+               "        optimizer.zero_grad()\n        value.sum().backward()\n"
+               "        optimizer.step()\n        best[better], lowest[better] = "
+               "code.detach()[better], value.detach()[better]\n", "one step too late"),
+        Mutant("value.detach() < lowest", "(value.sum() < lowest.sum()).expand(len(start))",
+               "best for all"),
+        Mutant("        optimizer.zero_grad()\n", "", "zero_grad()"),
+        Mutant("value.sum().backward()", "(-value.sum()).backward()", "let it go *down*"),
+        Mutant("Adam([code]", "Adam([start.clone().requires_grad_()]", "comes back as it started"),
+        Mutant("start.clone().requires_grad_()", "torch.zeros_like(start).requires_grad_()",
+               "begins at 0"),
+        Mutant("start.clone().requires_grad_()", "start.clone()", "requires_grad_()"),
+        Mutant("value.sum().backward()", "value[0].backward()", "first code of the batch"),
+        Mutant("torch.optim.Adam", "torch.optim.SGD", "plain gradient descent"),
+        Mutant("    return best", "    return lowest", "That is the energy"),
+        Mutant("value.detach() < lowest", "value.detach() < torch.inf", "Every code replaces"),
+        Mutant("range(steps)", "range(2)", "loop over all of them"),
+    ],
+    "histograms": [
+        Mutant("atan2(dy, dx)", "atan2(dx, dy)", "dx and dy are exchanged"),
+        Mutant("/ math.pi * bins % bins", "/ (2 * math.pi) * bins % bins", "modulo π"),
+        Mutant("(dx**2 + dy**2).sqrt()", "(dx**2 + dy**2).sqrt() * (torch.atan2(dy, dx) > 0)",
+               "negative angle are lost"),
+        Mutant("share = place - lower", "share = (place - lower).round()", "between the two"),
+        Mutant("share = place - lower", "share = 0", "below its angle"),
+        Mutant("share = place - lower", "share = 1 - (place - lower)", "shares are exchanged"),
+        Mutant("((lower + 1) % bins == k)", "(lower + 1 == k)", "its share is lost"),
+        Mutant("part * length", "part", "Edges are counted"),
+        Mutant("part * length", "part * length**2", "squared length"),
+        Mutant(" * cell**2", "", "cells' means"),
+        Mutant("torch.stack(layers, dim=1)", "F.normalize(torch.stack(layers, dim=1), dim=1)",
+               "scaled to length 1"),
+        Mutant("atan2(dy, dx)", "atan2(dx, -dy)", "directions of the lines"),
+        Mutant("* bins % bins", "* bins % bins - 0.5", "half a step"),
+        Mutant("torch.stack(layers, dim=1)", "torch.stack(layers, dim=1).mT", "Rows and columns"),
+        Mutant("torch.stack(layers, dim=1)", "torch.stack(layers)", "shape"),
+        Mutant("return torch.stack(layers, dim=1)", "return torch.stack(layers, dim=1).detach()",
+               "No gradient comes back"),
+    ],
+    "wish": [
+        Mutant(COST, "return 5 * (above**2).mean() + 2 * (below**2).mean()",
+               "one number a picture"),
+        Mutant(COST, "cost = 5 * (above**2).mean() + 2 * (below**2).mean()\n"
+               "        return cost.expand(len(pictures))", "depends on the others"),
+        Mutant(COST, "return -5 * (above**2).mean(dim=(1, 2, 3)) - (below**2).mean(dim=(1, 2, 3))",
+               "is negative"),
+        Mutant("1 - pictures[:, :, :28]", "0 - pictures[:, :, :28]", "turn its sign round"),
+        Mutant("pictures[:, :, 36:56, 16:48].clamp(max=0.3)\n",
+               "pictures[:, :, 36:56, 16:48]\n", "different wishes"),
+        Mutant(COST, "return (above > 0.1).float().mean(dim=(1, 2, 3))", "No gradient"),
+        Mutant(COST, "return (above.round() + 0 * above).abs().mean(dim=(1, 2, 3))",
+               "is 0 everywhere"),
+        Mutant("pictures[:, :, :28] = 1\n        pictures[:, :, 36:56, 16:48] = "
+               "pictures[:, :, 36:56, 16:48].clamp(max=0.3)\n        ", "", "as they are"),
+        Mutant(COST, "return above.square().sum((1, 2, 3)).sqrt() + (0 * above.sum((1, 2, 3)))"
+               ".sqrt()", "root or a norm"),
+        Mutant('"low: white above, dark below"', '"a wish"', "Give the wish a name"),
+        Mutant("cost, met\n", "met\n", "three things"),
+        Mutant("return pictures\n", "pass\n", "met returns the pictures"),
+    ],
+    "step": [
+        Mutant("J.T @ miss.flatten())", "-J.T @ miss.flatten())", "the wrong way"),
+        Mutant("ix.flatten(1), iy.flatten(1)", "-ix.flatten(1), -iy.flatten(1)",
+               "flow has the wrong sign"),
+        Mutant("ix.flatten(1), iy.flatten(1)", "iy.flatten(1), ix.flatten(1)", "u and v are"),
+        Mutant("torch.ones_like(moved[:1])", "torch.zeros_like(moved[:1])", "column is 0"),
+        Mutant(WAY, "keep = [0, 1, 2, 3, 4, 6, 7, 8, 10, 11, 12]\n    J, sigma = J[:, keep], "
+               "sigma[keep]\n    " + WAY, "column is forgotten"),
+        Mutant(" + sigma.diag()", "", "smoothness is forgotten"),
+        Mutant("[color_smoothness] * 12", "[flow_smoothness] * 12", "One σ is used"),
+        Mutant("[flow_smoothness] * 2 + [color_smoothness] * 12",
+               "[color_smoothness] * 2 + [flow_smoothness] * 12", "are exchanged"),
+        Mutant("J.T @ J + sigma.diag(), J.T @ miss.flatten()",
+               "J.T @ J / len(J) + sigma.diag(), J.T @ miss.flatten() / len(J)", "are averaged"),
+        Mutant("2 + 4 * c:6 + 4 * c", "2 + c::3", "A is transposed"),
+        Mutant("J = J.flatten(0, 1)", "J, miss = J[0], miss[0]", "Only red"),
+        Mutant(WAY, "a, b = J[:, :2], J[:, 2:]\n    r = miss.flatten()\n    "
+               "return torch.cat([torch.linalg.solve(x.T @ x + s.diag(), x.T @ r)\n"
+               "        for x, s in ((a, sigma[:2]), (b, sigma[2:]))])", "one without the other"),
+        Mutant("miss.flatten()", "miss", "stops in line"),
+    ],
+    "carry": [
+        Mutant("u, v = u * size[1] / flow.shape[2], v * size[0] / flow.shape[1]\n    ", "",
+               "in pixels of the small picture"),
+        Mutant("u * size[1] / flow.shape[2], v * size[0] / flow.shape[1]",
+               "u / size[1] * flow.shape[2], v / size[0] * flow.shape[1]", "is divided by"),
+        Mutant("u * size[1] / flow.shape[2], v * size[0] / flow.shape[1]",
+               "u * size[0] / flow.shape[1], v * size[1] / flow.shape[2]", "two scales"),
+        Mutant("torch.stack([u, v])", "-torch.stack([u, v])", "comes from"),
+        Mutant("torch.stack([u, v])", "torch.stack([v, u])", "u and v are swapped"),
+        Mutant(" + A[:, 3]", "", "constant column"),
+        Mutant("A[:, :3] * moved", "A[:, :3].transpose(0, 1) * moved", "A is transposed"),
+        Mutant("warped(photo, torch.stack([u, v]))", "photo", "Only the colours"),
+        Mutant("return (A[:, :3] * moved).sum(dim=1) + A[:, 3]", "return moved",
+               "its colours stay"),
+        Mutant("moved = warped(photo, torch.stack([u, v]))\n    return (A[:, :3] * moved)"
+               ".sum(dim=1) + A[:, 3]", "photo = (A[:, :3] * photo).sum(dim=1) + A[:, 3]\n"
+               "    return warped(photo, torch.stack([u, v]))", "before it moves"),
+        Mutant('[None], size, mode="bilinear")[0].unflatten', "[None], size)[0].unflatten",
+               "in blocks"),
+        Mutant("return (A[:, :3] * moved).sum(dim=1) + A[:, 3]",
+               "return ((A[:, :3] * moved).sum(dim=1) + A[:, 3]).clamp(0, 1)", "clamped"),
+    ],
+    "picture": [
+        Mutant('"red, for an arm"', '"a title"', "Give your picture a title"),
+        Mutant('"w", 0.02', '"v", 0.02', "space is"),
+        Mutant('"w", 0.02', '"w", 50', "smoothness is 50"),
+        Mutant('("color", "#C8102E", 12, [(24, 46), (40, 46)]),\n        ("sketch", "#000000", 1, '
+               '[(20, 30), (24, 14), (32, 8), (40, 14), (44, 30)]),',
+               '("color", "#FFFFFF", 6, [(4, 4), (60, 4)])', "has that already"),
+        Mutant('("color", "#C8102E", 12, [(24, 46), (40, 46)]),\n        ("sketch", "#000000", 1, '
+               '[(20, 30), (24, 14), (32, 8), (40, 14), (44, 30)]),',
+               '("color", "#0072B2", 12, [(24, 46), (40, 46)])', "its blue"),
+        Mutant("(24, 46), (40, 46)", "", "no point"),
+        Mutant("(40, 46)]", "(70, 46)]", "leaves the picture"),
+        Mutant('"#C8102E"', '"red"', "six digits"),
+        Mutant('("color", "#C8102E", 12, [(24, 46), (40, 46)])', '("drag", "", 1, [(24, 46)])',
+               "paint with colour"),
+        Mutant('("sketch", "#000000", 1, [(20, 30)', '("sketch", 1, [(20, 30)', "as printed"),
+    ],
+    "chain": [
+        Mutant("second + warped(first, second)", "second + first", "read where"),
+        Mutant("warped(first, second)", "warped(first, -second)", "x − u2"),
+        Mutant("second + warped(first, second)", "first + warped(second, first)",
+               "are exchanged"),
+        Mutant("second + warped", "warped", "second step is lost"),
+        Mutant("second + warped(first, second)", "second", "first step is lost"),
+        Mutant("warped(first, second)", "warped(first, second.flip(0))", "u and v are swapped"),
+        Mutant("second + warped(first, second)", "warped(first, second) - second",
+               "is subtracted"),
+    ],
+    "track": [
+        Mutant("torch.tensor([x + best % side, y + best // side])",
+               "torch.tensor([y + best // side, x + best % side])", "x and y are swapped"),
+        Mutant("argmin()", "argmax()", "least similar"),
+        Mutant("window - first[:, None, None]).abs().sum(dim=0).argmin()",
+               "window * first[:, None, None]).sum(dim=0).argmax()", "largest product"),
+        Mutant("side = 2 * reach + 1", "side = 2 * reach", "ends one short"),
+        Mutant("torch.tensor([x + best % side, y + best // side])",
+               "torch.tensor([best % side, best // side])", "window's corner"),
+        Mutant("torch.tensor([x + best % side, y + best // side])",
+               "torch.tensor([best % side - reach, best // side - reach])", "within the window"),
+        Mutant("x, y = (int(value) - reach for value in place)\n    side = 2 * reach + 1\n"
+               "    window = features[:, y:y + side, x:x + side]",
+               "x, y, side, window = 0, 0, features.shape[2], features", "whole picture"),
+        Mutant("first[:, None, None]",
+               "features[:, int(place[1]), int(place[0])][:, None, None]", "stays where it was"),
+    ],
+}
+
+OTHERS = {
+    "stroke": """
+def color_term(pictures, brush, color):
+    share = brush.double() / brush.double().sum() / 3
+    return torch.stack([sum(((one[c] - color[c]).double().pow(2) * share).sum() for c in range(3))
+                        for one in pictures])
+""",
+    "energy": """
+def whole_energy(terms, weights, codes, start, measure, smoothness):
+    moved = torch.einsum("bi,ij->bj", codes.double() - start.double(), measure.double())
+    data = torch.tensor(weights).double() @ torch.stack(terms).double()
+    return data + smoothness / codes.shape[1] * moved.norm(dim=1) ** 2
+""",
+    "descent": """
+def descend(energy, start, steps, learning_rate):
+    rows = []
+    for index in range(len(start)):
+        code = torch.nn.Parameter(start.detach().clone())
+        optimizer, kept = torch.optim.Adam([code], lr=learning_rate), []
+        for _ in range(steps):
+            value = energy(code)[index]
+            kept.append((float(value.detach()), code.detach()[index].clone()))
+            optimizer.zero_grad()
+            value.backward()
+            optimizer.step()
+        kept.append((float(energy(code)[index].detach()), code.detach()[index]))
+        rows.append(min(kept, key=lambda pair: pair[0])[1])
+    return torch.stack(rows)
+""",
+    "histograms": """
+def edge_histograms(dx, dy, cell, bins):
+    centers = (torch.arange(bins) * math.pi / bins)[:, None, None]
+    apart = (torch.atan2(dy, dx)[:, None] - centers + math.pi / 2) % math.pi - math.pi / 2
+    shared = torch.relu(1 - apart.abs() * bins / math.pi) * torch.hypot(dx, dy)[:, None]
+    return shared.unflatten(3, (-1, cell)).sum(4).unflatten(2, (-1, cell)).sum(3)
+""",
+    "wish": """
+def my_wish():
+    def cost(pictures):
+        return (pictures - pictures.flip(3)).abs().flatten(1).mean(1)
+
+    def met(pictures):
+        pictures[..., 32:] = pictures[..., :32].flip(3)
+        return pictures
+
+    return ["mirrored", cost, met]
+""",
+    "step": """
+def color_flow_step(miss, ix, iy, moved, flow_smoothness, color_smoothness):
+    rows, rest = [], []
+    for c in range(3):
+        for p in range(miss[0].numel()):
+            row = [0.0] * 14
+            row[0], row[1] = float(ix[c].flatten()[p]), float(iy[c].flatten()[p])
+            row[2 + 4 * c:6 + 4 * c] = [*moved.flatten(1)[:, p].tolist(), 1.0]
+            rows.append(row)
+            rest.append(float(miss[c].flatten()[p]))
+    roots = [flow_smoothness ** 0.5] * 2 + [color_smoothness ** 0.5] * 12
+    A = torch.cat([torch.tensor(rows), torch.tensor(roots).diag()]).double()
+    b = torch.cat([torch.tensor(rest), torch.zeros(14)]).double()
+    return torch.linalg.lstsq(A, b[:, None]).solution[:, 0].numpy()
+""",
+    "carry": """
+def carry_over(photo, flow, color):
+    h, w = photo.shape[1:]
+    fields = torch.cat([flow, color.reshape(12, *flow.shape[1:])])[None]
+    u, v, *rows = F.interpolate(fields, (h, w), mode="bicubic")[0]
+    y, x = torch.meshgrid(torch.arange(h), torch.arange(w), indexing="ij")
+    grid = torch.stack([(x + u * (w / flow.shape[2])) * 2 / (w - 1) - 1,
+                        (y + v * (h / flow.shape[1])) * 2 / (h - 1) - 1], dim=-1)
+    r, g, b = F.grid_sample(photo[None], grid[None], padding_mode="border", align_corners=True)[0]
+    return torch.stack([rows[i] * r + rows[i + 1] * g + rows[i + 2] * b + rows[i + 3]
+                        for i in (0, 4, 8)]).numpy()
+""",
+    "picture": """
+def my_picture():
+    return ["night blue", 12, "w_plus", 0, [["color", "#101040", 14, [[22, 44], [42, 46]]]]]
+""",
+    "chain": """
+def chain(first, second):
+    h, w = first.shape[1:]
+    y, x = torch.meshgrid(torch.arange(h), torch.arange(w), indexing="ij")
+    grid = torch.stack([(x + second[0]) * 2 / (w - 1) - 1, (y + second[1]) * 2 / (h - 1) - 1], -1)
+    return second + F.grid_sample(first[None], grid[None], padding_mode="border",
+                                  align_corners=True)[0]
+""",
+    "track": """
+def track(features, first, place, reach):
+    best, where = float("inf"), None
+    for y in range(int(place[1]) - reach, int(place[1]) + reach + 1):
+        for x in range(int(place[0]) - reach, int(place[0]) + reach + 1):
+            off = float((features[:, y, x] - first).abs().sum())
+            if off < best:
+                best, where = off, (x, y)
+    return where
+""",
+}
