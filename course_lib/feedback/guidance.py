@@ -202,7 +202,7 @@ def _descend(
 
 
 def _histogram_checks(rng: torch.Generator) -> list[Check | Demand]:
-    dx, dy = torch.randn(2, 2, 8, 12, generator=rng)
+    dx, dy = 0.15 * torch.randn(2, 2, 16, 24, generator=rng)  # whose sums a figure can show
 
     def slip(**options: object) -> Callable:
         return lambda dx, dy, cell, bins: _histograms(dx, dy, cell, bins, **options)
