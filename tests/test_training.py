@@ -326,6 +326,11 @@ def test_exported_weights_load_and_their_card_tells_what_was_measured(tmp_path, 
     assert Card.read(tmp_path / "shoes.json") == card
     assert "97 of 100" in card.quality and "2 minutes" in card.training
     assert card.measured["pictures seen"] == 128 and card.measured["distance"] > 0
+    assert "previous distance" not in card.measured
+    later = training.state() | {"seen": 136}
+    for recognized in (None, 98):  # looked at, counted, and exported again
+        newer = export(later, "shoes", **options, recognized=recognized)
+        assert newer.measured["previous distance"] == card.measured["distance"]
     generator = load_generator(tmp_path / "shoes.safetensors", device="cpu")
     again = generator.sample_latent(3, space="w", rng=torch.Generator().manual_seed(1))
     assert generator.decode(again, space="w").shape == (3, 3, 16, 16)

@@ -66,8 +66,10 @@ def export(
     measured = measure(generator, data)
     sheet(generator, data, run)
     measured |= {"pictures seen": state["seen"], "recognized of 100": recognized}
-    if previous is not None and previous.measured["pictures seen"] < state["seen"]:
-        measured["previous distance"] = previous.measured["distance"]
+    if previous is not None:
+        older = previous.measured["pictures seen"] < state["seen"]  # or the same, now counted
+        before = previous.measured.get("distance" if older else "previous distance")
+        measured |= {} if before is None else {"previous distance": before}
     counted = "not counted" if recognized is None else f"{recognized} of 100 recognised"
     quality = f"{counted}, distance {measured['distance']} (floor {measured['floor']})"
     card = Card(name, family, generator.resolution, path.stat().st_size, license, quality,
