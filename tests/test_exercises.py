@@ -3,6 +3,7 @@
 Also the README's code, which people paste.
 """
 
+import copy
 import json
 import re
 from pathlib import Path
@@ -11,6 +12,8 @@ import pytest
 import torch
 
 from course_lib.gradients import gradient
+from course_lib.losses import perceptual_loss, pixel_loss, weighted_sum
+from tests.test_projection import tame
 
 ROOT = Path(__file__).parents[1]
 
@@ -194,6 +197,81 @@ def test_what_should_stay_is_checked(wrong, law):
     cells = run_cells("10", "di-stay-check", "di-stay-solution", F=torch.nn.functional)
     with pytest.raises(AssertionError, match=law):
         cells["check_stay"](wrong)
+
+
+def rms(off):
+    return off.square().flatten(1).mean(dim=1).sqrt()
+
+
+def not_undone(draw, invert, x, change, sigma):
+    first = invert(x)
+    return rms((invert(draw(first + change).clamp(0, 1)) - first) / sigma)
+
+
+def in_no_unit(draw, invert, x, change, sigma):
+    first = invert(x)
+    return rms(invert(draw(first + change).clamp(0, 1)) - change - first)
+
+
+def without_the_root(draw, invert, x, change, sigma):
+    first = invert(x)
+    return rms((invert(draw(first + change).clamp(0, 1)) - change - first) / sigma) ** 2
+
+
+def not_clamped(draw, invert, x, change, sigma):
+    first = invert(x)
+    return rms((invert(draw(first + change)) - change - first) / sigma)
+
+
+def against_the_photo(draw, invert, x, change, sigma):
+    return rms((draw(invert(x) + change).clamp(0, 1) - x) / sigma)
+
+
+@pytest.mark.parametrize("wrong, law", [
+    (not_undone, "brings every code back"), (in_no_unit, "σ = 2"), (without_the_root, "undo|√8"),
+    (not_clamped, "clamp it"), (against_the_photo, "brings every code back"),
+])
+def test_whether_an_edit_survives_is_checked(wrong, law):
+    check = run_cells("07", "ls-check", "ls-solution")["check"]
+    with pytest.raises(AssertionError, match=law):
+        check(wrong)
+
+
+@pytest.fixture
+def tuning_cells(rng):
+    """Lesson 07's second exercise, on a generator so small that it takes no time."""
+    generator = tame(rng)
+
+    def drawn(codes, space, generator=generator):
+        with torch.no_grad():
+            return generator.decode(codes, space=space).clamp(0, 1)
+
+    return run_cells(
+        "07", "ls-tune-check", "ls-tune-solution", G=generator, copy=copy, drawn=drawn,
+        face=torch.rand(3, generator.resolution, generator.resolution, generator=rng),
+        error=pixel_loss, pixel_loss=pixel_loss, perceptual_loss=perceptual_loss,
+        weighted_sum=weighted_sum,
+    )
+
+
+@pytest.mark.parametrize("wrong, law", [
+    ("in place", "tune a copy"), ("no λ", "hold the weights back"), ("no descent", "comes closer"),
+    ("gradients on", "switch gradients off"),
+])
+def test_a_tuning_loop_with_a_mistake_is_caught(wrong, law, tuning_cells):
+    right, generator = tuning_cells["teach"], tuning_cells["G"]
+
+    def tune(x, w, lam, steps):
+        if wrong == "in place":
+            generator.load_state_dict(right(x, w, lam, steps).state_dict())
+            return generator
+        if wrong == "no descent":
+            return right(x, w, lam, 0)
+        new = right(x, w, 0 if wrong == "no λ" else lam, steps)
+        return new.requires_grad_(wrong == "gradients on")
+
+    with pytest.raises(AssertionError, match=law):
+        tuning_cells["check_tune"](tune)
 
 
 FLOW_CELLS = ("et-flow-helpers", "et-flow-check", "et-flow-solution")
