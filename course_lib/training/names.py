@@ -46,7 +46,7 @@ NAMES = (
     Found("shoes", "from blue to red", "GANSpace", 2, layers=(4, 9)),
     Found("shoes", "from olive to magenta", "GANSpace", 1, layers=(4, 9)),
     Found("cats", "ginger", "GANSpace", 7, -1, (4, 9), 2.5, "ginger coat"),
-    Found("cats", "light coat", "SeFa", 2, -1, reach=1.5, attribute="light coat"),
+    Found("cats", "light coat", "GANSpace", 7, layers=(0, 3), reach=2.5, attribute="light coat"),
     Found("shoes-dcgan", "flip-flop", "GANSpace", 0, attribute="open"),
     Found("shoes-dcgan", "black", "GANSpace", 1, attribute="black"),
     Found("shoes-dcgan", "high heel", "GANSpace", 3, attribute="heel"),
