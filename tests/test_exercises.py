@@ -274,6 +274,45 @@ def test_a_tuning_loop_with_a_mistake_is_caught(wrong, law, tuning_cells):
         tuning_cells["check_tune"](tune)
 
 
+@pytest.fixture(scope="module")
+def wheels():
+    """Lesson 04's exercise, on a generator that takes no time: a linear one."""
+    rng = torch.Generator().manual_seed(0)
+    matrix = torch.randn(5, 12, generator=rng) / 4
+
+    class Linear:
+        def decode(self, w, space):
+            return (w @ matrix).reshape(-1, 3, 2, 2)
+
+        def latent_std(self, space):
+            return torch.full((5,), 2.0)
+
+    w0 = torch.randn(1, 5, generator=rng)
+    wish = Linear().decode(w0 + torch.randn(1, 5, generator=rng), "w")[0]
+    return run_cells("04", "wheels-check", "wheels-solution", G=Linear(), w0=w0,
+                     edits={"ginger": [wish] * 4})
+
+
+@pytest.mark.parametrize("wrong, law", [
+    ("no λ", "huge λ"), ("uphill", "come closer"), ("in place", "clone it first"),
+    ("gradients on", "detached"), ("a step too many", "no steps"), ("no wish", "come closer"),
+])
+def test_wheels_with_a_mistake_are_caught(wheels, wrong, law):
+    right = wheels["on_wheels"]
+
+    def ride(wish, start, lam, steps):
+        if wrong == "in place":
+            start += 0.1
+        w = right(2 * wheels["G"].decode(start, "w")[0] - wish if wrong == "uphill" else
+                  wheels["G"].decode(start, "w")[0] if wrong == "no wish" else wish, start,
+                  0 if wrong == "no λ" else lam, steps + (wrong == "a step too many"))
+        return w.requires_grad_(wrong == "gradients on")
+
+    wheels["check"](right)
+    with pytest.raises(AssertionError, match=law):
+        wheels["check"](ride)
+
+
 FLOW_CELLS = ("et-flow-helpers", "et-flow-check", "et-flow-solution")
 
 
