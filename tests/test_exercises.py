@@ -227,9 +227,20 @@ def against_the_photo(draw, invert, x, change, sigma):
     return rms((draw(invert(x) + change).clamp(0, 1) - x) / sigma)
 
 
+def one_number_a_row(draw, invert, x, change, sigma):
+    off = (invert(draw(invert(x) + change).clamp(0, 1)) - change - invert(x)) / sigma
+    return off.square().mean(dim=-1).sqrt()
+
+
+def in_the_mean_unit(draw, invert, x, change, sigma):
+    off = invert(draw(invert(x) + change).clamp(0, 1)) - change - invert(x)
+    return rms(off) / torch.as_tensor(sigma).float().mean()
+
+
 @pytest.mark.parametrize("wrong, law", [
-    (not_undone, "brings every code back"), (in_no_unit, "σ = 2"), (without_the_root, "undo|√8"),
+    (not_undone, "brings every code back"), (in_no_unit, "σ is 2"), (without_the_root, "undo|√8"),
     (not_clamped, "clamp it"), (against_the_photo, "brings every code back"),
+    (one_number_a_row, "one 0 a photo"), (in_the_mean_unit, "σ is 2"),
 ])
 def test_whether_an_edit_survives_is_checked(wrong, law):
     check = run_cells("07", "ls-check", "ls-solution")["check"]
@@ -285,7 +296,7 @@ def wheels():
             return (w @ matrix).reshape(-1, 3, 2, 2)
 
         def latent_std(self, space):
-            return torch.full((5,), 2.0)
+            return torch.full((5,), 0.2)
 
     w0 = torch.randn(1, 5, generator=rng)
     wish = Linear().decode(w0 + torch.randn(1, 5, generator=rng), "w")[0]
@@ -296,16 +307,18 @@ def wheels():
 @pytest.mark.parametrize("wrong, law", [
     ("no λ", "huge λ"), ("uphill", "come closer"), ("in place", "clone it first"),
     ("gradients on", "detached"), ("a step too many", "no steps"), ("no wish", "come closer"),
+    ("the sum of the wish", "are means"), ("all or nothing", "are means"),
 ])
 def test_wheels_with_a_mistake_are_caught(wheels, wrong, law):
-    right = wheels["on_wheels"]
+    right, scale = wheels["on_wheels"], {"no λ": 0, "the sum of the wish": 1 / 12,
+                                         "all or nothing": 1e5}
 
     def ride(wish, start, lam, steps):
         if wrong == "in place":
             start += 0.1
         w = right(2 * wheels["G"].decode(start, "w")[0] - wish if wrong == "uphill" else
                   wheels["G"].decode(start, "w")[0] if wrong == "no wish" else wish, start,
-                  0 if wrong == "no λ" else lam, steps + (wrong == "a step too many"))
+                  scale.get(wrong, 1) * lam, steps + (wrong == "a step too many"))
         return w.requires_grad_(wrong == "gradients on")
 
     wheels["check"](right)

@@ -1,5 +1,6 @@
 """The instructor's tools: releases, collecting, mending, remote calls, Gradescope's zip."""
 
+import asyncio
 import html
 import json
 import os
@@ -21,7 +22,7 @@ from assignments.grading.__main__ import main
 from assignments.grading.cells import defined_names, is_test, needed_by_tests, split_hidden
 from assignments.grading.confinement import ConfinementError, why_no_bubblewrap
 from assignments.grading.course import Course, CourseError
-from assignments.grading.execution import merged
+from assignments.grading.execution import Kernel, merged
 from assignments.grading.handout import collect, is_stale, release
 from assignments.grading.plugins import plain_files
 from assignments.grading.repair import Unreadable, read_submission, repair
@@ -309,6 +310,21 @@ def test_without_a_wall_nothing_is_graded(course, monkeypatch, capsys):
     said = capsys.readouterr().err
     assert "bwrap is missing" in said and "apt install bubblewrap" in said
     assert not course.notebook("autograded", NAME, "ann").exists()
+
+
+@needs_wall
+def test_the_library_that_grades_is_the_one_behind_the_wall(tmp_path, monkeypatch):
+    # In a copied course folder, an editable install still names the library of the first one.
+    (tmp_path / "course_lib").mkdir()
+    (tmp_path / "course_lib/__init__.py").write_text("copy = True")
+    monkeypatch.setattr(confinement, "library_folder", lambda: tmp_path / "course_lib")
+
+    async def ask():
+        async with Kernel(60, kind="bubblewrap", files={}) as kernel:
+            return await kernel.run("import course_lib; print(course_lib.copy)")
+
+    (output,) = asyncio.run(ask())
+    assert output.text == "True\n"
 
 
 def test_a_course_that_the_kernel_could_read_is_refused(tmp_path, monkeypatch):

@@ -115,7 +115,9 @@ class ConfinedKernelManager(AsyncKernelManager):
             "PATH": f"{sys.prefix}/bin:/usr/bin:/bin", "HOME": home, "USER": "student",
             "LANG": "C.UTF-8", "MPLCONFIGDIR": f"{home}/.matplotlib", "COURSE_DEVICE": "cpu",
             # Named so that tracebacks shown to students skip it as they skip other libraries.
-            "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": f"{self.folder}/site-packages",
+            "PYTHONDONTWRITEBYTECODE": "1",
+            # The library of this course, even where an editable install names another copy.
+            "PYTHONPATH": f"{self.folder}/site-packages:{library_folder().parent}",
         } | dict(self.variables)
 
     def _write(self, data: bytes) -> str:
@@ -130,8 +132,12 @@ class ConfinedKernelManager(AsyncKernelManager):
 
 def environment_folders() -> list[str]:
     """The folders that Python, its packages and `course_lib` are read from."""
-    library = Path(importlib.util.find_spec("course_lib").origin).parent
-    return list(dict.fromkeys([sys.base_prefix, sys.prefix, str(library)]))
+    return list(dict.fromkeys([sys.base_prefix, sys.prefix, str(library_folder())]))
+
+
+def library_folder() -> Path:
+    """Where the `course_lib` that grades lies."""
+    return Path(importlib.util.find_spec("course_lib").origin).parent
 
 
 def require_wall(kind: str) -> None:
