@@ -127,7 +127,7 @@ MUTANTS = [
 
 @pytest.mark.parametrize("name, part", PARTS)
 def test_the_solution_passes_on_any_seed(name, part, monkeypatch):
-    for seed in ("0", "1", "20261123"):
+    for seed in map(str, (*range(9), 20261123)):
         written = solutions(name)[part].source
         assert verdict(name, part, written, seed=seed, monkeypatch=monkeypatch) == ""
 
