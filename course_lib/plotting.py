@@ -106,7 +106,7 @@ def show_curves(
     if all((line.get_xdata() == np.round(line.get_xdata())).all() for line in axes.lines):
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))  # there is no step 2.5
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False)
+    axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))  # over no curve
     show_figure(figure, alt=alt)
 
 

@@ -22,6 +22,7 @@ from course_lib.generators.base import Generator
 from course_lib.losses import Loss, perceptual_loss, pixel_loss, weighted_sum
 from course_lib.results import Callback
 from course_lib.shapes import Image, Latent
+from course_lib.solvers import LBFGS
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,8 @@ def project(
             trained; steps=0 keeps it) | codes of `space`.
         loss: L(image, target) -> (batch,); the generator's perceptual loss plus the pixels' if
             None.
-        optimizer: "adam" (with ramped rate and noisy codes) | "lbfgs" (strong Wolfe search).
+        optimizer: "adam" (with ramped rate and noisy codes) | "lbfgs" (a trial a step, noise-free: the faster
+            one to end a search that has begun well).
         learning_rate: of Adam at its highest.
         prior: weight λ of the mean squared distance from the mean code in deviations, which keeps
             codes where the generator is good.
@@ -179,6 +181,12 @@ class _Energy:
         self.mean, self.std = generator.latent_mean(space), generator.latent_std(space)
         self.history = {"close to the photo": [], "on the manifold": []}
 
+    def take_back(self, where: Tensor) -> None:
+        """Let the last entry repeat the one before for the photos whose trial was refused."""
+        for terms in self.history.values():
+            if len(terms) > 1:
+                terms[-1] = torch.where(where.cpu(), terms[-2], terms[-1])
+
     def __call__(self, latent: Tensor, noise: list[Tensor] | None) -> tuple[Tensor, Tensor]:
         """The energy of each code, and the pictures."""
         image = self.generator.decode(latent, space=self.space, noise=noise)
@@ -216,26 +224,28 @@ def _descend_adam(
 def _descend_lbfgs(
     energy: _Energy, latent: Tensor, noise: list[Tensor] | None, options: _Options
 ) -> tuple[Tensor, list[Tensor] | None]:
-    latent = latent.clone().requires_grad_()
-    free = [one.requires_grad_() for one in noise or []]
-    optimizer = torch.optim.LBFGS([latent, *free], max_iter=1, line_search_fn="strong_wolfe")
+    """All photos in step, each with a memory and a step length of its own."""
+    parts = [latent, *(noise or [])]
+    sizes = [part[0].numel() for part in parts]
+
+    def pack(tensors: list[Tensor]) -> Tensor:
+        return torch.cat([one.flatten(1) for one in tensors], dim=1)
+
+    def unpack(vectors: Tensor) -> list[Tensor]:
+        return [flat.unflatten(1, part.shape[1:]) if part.ndim > 2 else flat
+                for flat, part in zip(vectors.split(sizes, dim=1), parts, strict=True)]
+
+    search = LBFGS(pack(parts))
     for step in range(options.steps):
-        seen = {}
-
-        def closure(seen=seen):
-            optimizer.zero_grad()
-            energies, seen["image"] = energy(latent, noise)
-            energies.sum().backward()
-            if "entered" in seen:  # trials of the line search are no steps
-                for terms in energy.history.values():
-                    terms.pop()
-            seen["entered"] = True
-            return energies.sum()
-
-        optimizer.step(closure)
-        if _told_to_stop(options, step, seen["image"]) or _stuck(energy, options):
+        trial = [part.requires_grad_() for part in unpack(search.trial.clone())]
+        energies, image = energy(trial[0], trial[1:] or None)
+        slopes = torch.autograd.grad(energies.sum(), trial)
+        better = search.answer(energies.detach(), pack(list(slopes)))
+        energy.take_back(~better)
+        if _told_to_stop(options, step, image) or _stuck(energy, options):
             break
-    return latent.detach(), [one.detach() for one in free] or None
+    found = unpack(search.point)
+    return found[0], found[1:] or None
 
 
 def ramp(progress: float | int) -> float:
@@ -244,16 +254,17 @@ def ramp(progress: float | int) -> float:
     return (0.5 - 0.5 * math.cos(math.pi * down)) * min(1.0, (progress + 1e-3) / 0.05)
 
 
-def noise_structure(noise: list[Tensor]) -> Float[Tensor, ""]:
-    """Correlation of neighbours in noise maps, at every scale: 0 for noise, more for pictures.
+def noise_structure(noise: list[Tensor]) -> Float[Tensor, " batch"]:
+    """Correlation of neighbours in each picture's noise maps, at every scale: 0 for noise.
 
     Source: Karras et al. 2020, appendix D.
     """
-    total = noise[0].new_zeros(())
+    total = noise[0].new_zeros(len(noise[0]))
     for one in noise:
         x = one[:, None]
         while True:
-            total = total + (x * x.roll(1, 3)).mean() ** 2 + (x * x.roll(1, 2)).mean() ** 2
+            for axis in (2, 3):
+                total = total + (x * x.roll(1, axis)).mean(dim=(1, 2, 3)) ** 2
             if x.shape[-1] <= 8:
                 break
             x = F.avg_pool2d(x, 2)

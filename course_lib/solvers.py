@@ -1,5 +1,9 @@
-"""Linear systems on the pixel grid: conjugate gradients, multigrid, and a direct solve by FFT."""
+"""Linear systems on the pixel grid: conjugate gradients, multigrid, and a direct solve by FFT.
 
+And for what is not linear: L-BFGS.
+"""
+
+import math
 from collections.abc import Callable
 
 import torch
@@ -11,6 +15,7 @@ from course_lib.results import Callback, Solution
 
 Grids = Float[Tensor, "pictures height width"]
 Band = Float[Tensor, "pictures rows width"]
+Rows = Float[Tensor, "batch n"]
 CoarseGrids = Float[Tensor, "pictures coarse_height coarse_width"]
 
 
@@ -202,6 +207,65 @@ def solve_screened(b: Float[Tensor, "*shape"], closeness: float) -> Float[Tensor
     return torch.fft.irfft2(spectrum, s=mirrored.shape[-2:])[..., :height, :width]
 
 
+class LBFGS:
+    """Many separate minimisations in step: one value and gradient of each trial at a time.
+
+    A trial that is low enough (Armijo) is accepted, and the next one is a step of length 1 along
+    the quasi-Newton direction; otherwise the step is shortened to the parabola's minimum.
+
+    Source: Nocedal and Wright, "Numerical Optimization", 2nd ed., algorithms 3.1 and 7.4.
+
+    Attributes:
+        point: the best so far, (batch, n).
+        trial: where to evaluate next, (batch, n).
+    """
+
+    def __init__(self, start: Rows, memory: int = 50):
+        self.point, self.trial, self.memory = start, start, memory
+        self.value = start.new_full((len(start),), math.inf)
+        self.slope, self.direction = torch.zeros_like(start), torch.zeros_like(start)
+        self.length = start.new_ones(len(start))
+        self.pairs: list[tuple[Tensor, Tensor, Tensor]] = []  # s, y, 1 / s·y (0: no pair)
+        self.scale: Tensor | None = None
+
+    def answer(self, value: Float[Tensor, " batch"], slope: Rows) -> Bool[Tensor, " batch"]:
+        """Take in the trials' values and gradients; which of them were accepted."""
+        promised = _rows_dot(self.slope, self.direction) * self.length  # by the slope, negative
+        better = value <= self.value + 1e-4 * promised
+        accept = better[:, None]
+        if self.scale is None:
+            self.scale = 1 / slope.norm(dim=1).clamp(min=1e-12)  # the first step has length 1
+        else:
+            self._remember(torch.where(accept, self.trial - self.point, 0),
+                           torch.where(accept, slope - self.slope, 0))
+        lowest = -promised / (2 * (value - self.value - promised))  # of the parabola
+        self.length = torch.where(better, 1, self.length * lowest.clamp(0.1, 0.5).nan_to_num(0.5))
+        self.point = torch.where(accept, self.trial, self.point)
+        self.value = torch.where(better, value, self.value)
+        self.slope = torch.where(accept, slope, self.slope)
+        self.direction = torch.where(accept, -self._inverse_hessian_times(self.slope),
+                                     self.direction)
+        self.trial = self.point + self.length[:, None] * self.direction
+        return better
+
+    def _remember(self, s: Tensor, y: Tensor) -> None:
+        product = _rows_dot(s, y)
+        useful = product > 1e-10
+        self.pairs = [*self.pairs, (s, y, torch.where(useful, 1 / product, 0))][-self.memory :]
+        self.scale = torch.where(useful, product / _rows_dot(y, y), self.scale)
+
+    def _inverse_hessian_times(self, vector: Tensor) -> Tensor:
+        """The two loops over the remembered pairs."""
+        shares = []
+        for s, y, rho in reversed(self.pairs):
+            shares.append(rho * _rows_dot(s, vector))
+            vector = vector - shares[-1][:, None] * y
+        vector = self.scale[:, None] * vector
+        for s, y, rho in self.pairs:
+            vector = vector + (shares.pop() - rho * _rows_dot(y, vector))[:, None] * s
+        return vector
+
+
 def _dense_inverse(omega: Tensor, tie: Tensor) -> Float[Tensor, "pixels pixels"]:
     pixels = omega.numel()
     basis = torch.eye(pixels, dtype=omega.dtype, device=omega.device)
@@ -234,6 +298,10 @@ def _dot(a: Grids, b: Grids) -> Float[Tensor, "pictures 1 1"]:
     # Per picture, which is three times as fast as a product and a sum, or as a batched product.
     pairs = zip(a.flatten(1), b.flatten(1), strict=True)
     return torch.stack([x.dot(y) for x, y in pairs])[:, None, None]
+
+
+def _rows_dot(a: Rows, b: Rows) -> Float[Tensor, " batch"]:
+    return (a * b).sum(dim=1)
 
 
 def _largest(p: Grids) -> Float[Tensor, " pictures"]:

@@ -58,6 +58,15 @@ def test_lbfgs_goes_down_step_by_step(generator, photos):
     assert found.losses[-1] < 0.2 * found.losses[0]
 
 
+def test_lbfgs_searches_for_each_photo_as_if_it_were_alone(generator, photos):
+    options = {"steps": 30, "loss": pixel_loss, "optimizer": "lbfgs"}
+    together = project(generator, photos, **options)
+    for photo, losses in zip(photos, together.losses.T, strict=True):
+        alone = project(generator, photo, **options).losses[:, 0]
+        torch.testing.assert_close(losses[:10], alone[:10], rtol=1e-2, atol=1e-5)
+        assert losses[-1] < 0.2 * losses[0]
+
+
 def test_the_default_loss_hears_the_discriminator(generator, photos):
     found = project(generator, photos[0], steps=60)
     assert found.latent.shape == (1, 8)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from course_lib.gradients import laplacian
-from course_lib.solvers import Multigrid, conjugate_gradient, solve_screened
+from course_lib.solvers import LBFGS, Multigrid, conjugate_gradient, solve_screened
 
 
 def dense_laplacian(inside):
@@ -103,3 +103,44 @@ def test_solve_screened_is_the_dense_solution(rng):
     b = torch.randn(2, 7, 5, generator=rng, dtype=torch.float64)
     u = solve_screened(b, 0.3)
     torch.testing.assert_close(0.3 * u - laplacian(u), b, atol=1e-12, rtol=0)
+
+
+def valleys(points):
+    """Rosenbrock's function, of other steepness for each row: 0 at (1, 1)."""
+    x, y = points.unbind(dim=1)
+    steepness = torch.tensor([100.0, 10.0, 1.0], dtype=points.dtype)[: len(points)]
+    return (1 - x) ** 2 + steepness * (y - x**2) ** 2
+
+
+def search_valleys(starts, trials):
+    search, values = LBFGS(starts), []
+    for _ in range(trials):
+        at = search.trial.clone().requires_grad_()
+        value = valleys(at)
+        (slope,) = torch.autograd.grad(value.sum(), at)
+        search.answer(value.detach(), slope)
+        values.append(search.value)
+    return search, torch.stack(values)
+
+
+def test_lbfgs_finds_each_minimum_and_never_rises():
+    starts = torch.tensor([[-1.2, 1.0], [3.0, -2.0], [0.0, 5.0]], dtype=torch.float64)
+    search, values = search_valleys(starts, 70)
+    torch.testing.assert_close(search.point, torch.ones(3, 2, dtype=torch.float64))
+    assert (values.diff(dim=0) <= 0).all()
+
+
+def test_lbfgs_of_one_does_not_depend_on_the_others():
+    starts = torch.tensor([[-1.2, 1.0], [30.0, -20.0], [0.0, 5.0]], dtype=torch.float64)
+    together, alone = search_valleys(starts, 25)[0], search_valleys(starts[:1], 25)[0]
+    assert torch.equal(together.point[:1], alone.point)
+
+
+def test_lbfgs_recovers_from_trials_without_a_number():
+    search = LBFGS(torch.tensor([[4.0], [4.0]], dtype=torch.float64))
+    for _ in range(60):  # x - log x is defined to the right of 0 only; its minimum is at 1
+        at = search.trial.clone().requires_grad_()
+        value = (at - at.log()).sum(dim=1) * torch.tensor([1.0, 9.0])
+        (slope,) = torch.autograd.grad(value.sum(), at)
+        search.answer(value.detach(), torch.where(at > 0, slope, torch.nan))
+    torch.testing.assert_close(search.point, torch.ones(2, 1, dtype=torch.float64))
