@@ -267,7 +267,9 @@ def _track_checks(rng: torch.Generator) -> list[Check]:
     place = torch.tensor([9, 4]) + torch.randint(0, 3, (2,), generator=rng)
     reach, side = 3, 1 - 2 * int(torch.randint(0, 2, (1,), generator=rng))
     x, y = (place + torch.tensor([reach, side])).tolist()  # the last column of the window
-    features[:, y, x] = first + 0.05  # the nearest within the window,
+    features[:, y, x] = first + torch.tensor([0.4, 0, 0, 0, 0])  # the nearest in the window,
+    features[:, place[1] - 1, place[0] + 1] = first + torch.tensor([0, 0.5, 0, 0, 0])  # the next,
+    features[:, place[1] + 2, place[0] - 1] = first + 0.12  # the one of the least squares,
     features[:, 13, 17] = first  # a nearer one beyond it,
     features[:, place[1] - 2, place[0] - 2] = 2 * first  # and the largest product
     features[:, place[1], place[0]] = first + 1.2
@@ -282,6 +284,9 @@ def _track_checks(rng: torch.Generator) -> list[Check]:
                 lambda *question: _tracked(*question, sign=-1)),
         Mistake("The largest product wins; strong features would always do. Take the smallest "
                 "difference.", lambda *question: _tracked(*question, product=True)),
+        Mistake("Squares of the differences are summed, so one large difference outweighs many "
+                "small ones: sum the absolute values.",
+                lambda *question: _tracked(*question, power=2)),
         Mistake("The window ends one short: from −reach to +reach, both included.",
                 lambda *question: _tracked(*question, short=1)),
         Mistake("That is the place within the window: add the place where it is.",
@@ -298,9 +303,9 @@ def _track_checks(rng: torch.Generator) -> list[Check]:
 
 
 def _tracked(features: Tensor, first: Tensor, place: Tensor, reach: int, *, sign: int = 1,
-             product: bool = False, short: int = 0) -> Tensor:
+             product: bool = False, short: int = 0, power: int = 1) -> Tensor:
     """The best (x, y) near place; the switches are mistakes."""
-    value = sign * (features - first[:, None, None]).abs().sum(0)
+    value = sign * (features - first[:, None, None]).abs().pow(power).sum(0)
     if product:
         value = -(features * first[:, None, None]).sum(0)
     y, x = torch.meshgrid(*map(torch.arange, value.shape), indexing="ij")

@@ -74,9 +74,9 @@ def _apart(miss: Tensor, ix: Tensor, iy: Tensor, moved: Tensor, *sigma: float) -
 def carry_checks(rng: torch.Generator) -> list[Check]:
     """Part 7: flow and colour of a small picture, applied to a large one."""
     patches = torch.rand(1, 3, 3, 4, generator=rng)
-    photo = F.interpolate(patches, (24, 48), mode="bicubic")[0].clamp(0, 1)
+    photo = F.interpolate(patches, (28, 44), mode="bicubic")[0].clamp(0, 1)
     whole = torch.tensor([3, 5]) * torch.randint(0, 2, (2,), generator=rng).mul(2).sub(1)
-    flow = (whole / torch.tensor([6, 3]))[:, None, None].expand(2, 8, 8)
+    flow = (whole / torch.tensor([5.5, 3.5]))[:, None, None].expand(2, 8, 8)
     wave = torch.cos(torch.pi * (torch.arange(8) + 0.5) / 8)  # smooth, and flat at the border
     still = torch.eye(3, 4)[..., None, None]
     color = still + 0.25 * torch.randn(3, 4, 1, 1, generator=rng).expand(3, 4, 8, 8)
@@ -90,6 +90,8 @@ def carry_checks(rng: torch.Generator) -> list[Check]:
                 slip(scale=False)),
         Mistake("The flow is divided by the enlargement; multiply: u by W / w, v by H / h.",
                 slip(power=-1)),
+        Mistake("W // w and H // h round down; a photo need not be a whole multiple: divide by /.",
+                slip(rounded=True)),
         Mistake("The two scales are exchanged: u, along x, grows with the width, v with the "
                 "height.", slip(exchange=True)),
         Mistake("The photo moves the other way. Each pixel asks where its colour *comes from*: "
@@ -120,12 +122,13 @@ def carry_checks(rng: torch.Generator) -> list[Check]:
 
 def _carried(photo: Tensor, flow: Tensor, color: Tensor, *, scale: bool = True, power: int = 1,
              exchange: bool = False, sign: int = 1, swap: bool = False, early: bool = False,
-             mode: str = "bilinear") -> Tensor:
+             mode: str = "bilinear", rounded: bool = False) -> Tensor:
     """A(x) · photo(x + u) with fields of another size; the switches are mistakes."""
     size = photo.shape[1:]
     fields = F.interpolate(torch.cat([flow, color.flatten(0, 1)])[None], size, mode=mode)[0]
     A = fields[2:].unflatten(0, (3, 4))
     factor = torch.tensor([size[1] / flow.shape[2], size[0] / flow.shape[1]]) ** power
+    factor = factor.floor() if rounded else factor
     factor = factor.flip(0) if exchange else factor
     flow = sign * fields[:2] * (factor[:, None, None] if scale else 1)
     flow = flow.flip(0) if swap else flow

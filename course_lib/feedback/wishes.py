@@ -3,6 +3,7 @@
 Both have many right answers, so what is checked is what every right one has in common.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from functools import cache
 
@@ -69,6 +70,8 @@ def _unmet(cost: Callable, met: Callable, pictures: Tensor, value: Tensor) -> st
     done = done.detach()
     if (done - pictures).abs().max() < 1e-4:
         return "met leaves the pictures as they are: change their pixels until the wish is met."
+    if (done.amax(dim=1) - done.amin(dim=1)).max() < 0.01:
+        return "met makes the pictures grey, which you have had already: wish for something else."
     after, wished = cost(done).detach(), value > 1e-7
     if (after > value)[wished].sum() > wished.sum() / 2:
         return ("cost is higher where the wish is met than where it is not: turn its sign round, "
@@ -125,6 +128,8 @@ def object_to_picture(my_picture: Callable) -> str | None:
     generator = _bags()
     if not isinstance(title, str) or len(title.strip()) < 3 or title == "a title":
         return "Give your picture a title that says what you wished for."
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        return f"seed is {seed!r}: a whole number, 0 or more, is wanted."
     if space not in generator.spaces:
         return f"space is {space!r}: take one of {', '.join(map(repr, generator.spaces))}."
     if not isinstance(smoothness, int | float) or not 0 <= smoothness <= 10:
@@ -141,7 +146,7 @@ def object_to_picture(my_picture: Callable) -> str | None:
             return f"A stroke is of kind {kind!r}: paint with colour and sketch here."
         if any(not (0 <= x < side and 0 <= y < side) for x, y in points):
             return f"A stroke leaves the picture, which is {side} wide and high."
-        if kind == "color" and (len(color) != 7 or color[0] != "#"):
+        if kind == "color" and not re.fullmatch("#[0-9a-fA-F]{6}", str(color)):
             return f'color is {color!r}: six digits after #, such as "#D55E00", are wanted.'
     return _unheard(generator, seed, space, smoothness, strokes)
 
