@@ -73,7 +73,7 @@ def project(
             trained; steps=0 keeps it) | codes of `space`.
         loss: L(image, target) -> (batch,); the generator's perceptual loss plus the pixels' if
             None.
-        optimizer: "adam" (with ramped rate and noisy codes) | "lbfgs" (a trial a step, and no noise:
+        optimizer: "adam" (with ramped rate and noisy codes) | "lbfgs" (a trial a step, no noise;
             faster where the start is good).
         learning_rate: of Adam at its highest.
         prior: weight λ of the mean squared distance from the mean code in deviations, which keeps
