@@ -1,6 +1,7 @@
 """The instructor's tools: releases, collecting, mending, remote calls, Gradescope's zip."""
 
 import asyncio
+import csv
 import html
 import json
 import os
@@ -398,3 +399,12 @@ def test_two_files_of_one_student_are_refused(tmp_path):
         collect(course, Namespace(assignment="a1", downloads=tmp_path))
     with pytest.raises(CourseError, match="is no folder"):
         collect(course, Namespace(assignment="a1", downloads=tmp_path / "nowhere"))
+
+
+def test_an_export_says_what_is_not_graded_yet(course):
+    hand_in(course, "early", filled_in(course, **RIGHT))
+    words = ["--course", str(course.root)]
+    assert main([*words, "export", str(course.root / "grades.csv")]) == 0
+    with open(course.root / "grades.csv", newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert (row["student"], row["score"]) == ("early", "0.0") and "not graded yet" in row["flags"]

@@ -21,6 +21,7 @@ from assignments.grading.repair import Unreadable, read_submission, repair
 HIDDEN_TEST_FAILED = (
     "The tests that you see passed. A hidden test, which tries your code on other inputs, did not."
 )
+UNGRADED = "It is not graded yet, or could not be: see the log."
 
 
 class MendingExporter(NotebookExporter):
@@ -92,11 +93,13 @@ class PartsCsv(ExportPlugin):
 
     def export(self, gradebook) -> None:
         course = CourseDirectory(parent=self)
+        handed_in = {path.name for path in folder_of(course, "submitted").glob("*/")}
+        students = sorted(handed_in | {student.id for student in gradebook.students})
         rows = [
-            self._row(gradebook, assignment, student, folder_of(course, "autograded"))
-            for assignment in gradebook.assignments for student in gradebook.students
+            self._row(gradebook, assignment, student, course)
+            for assignment in gradebook.assignments for student in students
             if (not self.assignment or assignment.name in self.assignment)
-            and (not self.student or student.id in self.student)
+            and (not self.student or student in self.student)
         ]
         columns = list(dict.fromkeys(key for row in rows for key in row if key != "flags"))
         with open(self.to or "grades.csv", "w", newline="", encoding="utf-8") as file:
@@ -104,27 +107,29 @@ class PartsCsv(ExportPlugin):
             writer.writeheader()
             writer.writerows(rows)
 
-    def _row(self, gradebook, assignment, student, autograded: Path) -> dict[str, object]:
-        row = {"assignment": assignment.name, "student": student.id, "score": 0.0,
-               "max_score": assignment.max_score, "by_hand": 0, "flags": "nothing was handed in"}
+    def _row(self, gradebook, assignment, student: str, course) -> dict[str, object]:
+        row = {"assignment": assignment.name, "student": student, "score": 0.0,
+               "max_score": assignment.max_score, "by_hand": 0}
         try:
-            submission = gradebook.find_submission(assignment.name, student.id)
+            submission = gradebook.find_submission(assignment.name, student)
         except MissingEntry:
-            return row
+            handed_in = (folder_of(course, "submitted") / student / assignment.name).exists()
+            return row | {"flags": UNGRADED if handed_in else "nothing was handed in"}
         parts = [grade for notebook in submission.notebooks for grade in notebook.grades]
         by_hand = sum(part.needs_manual_grade for part in parts)
         row |= {"score": submission.score, "by_hand": by_hand}
         row |= {part.name: part.score for part in parts}
-        return row | {"flags": " ".join(flags_of(autograded / student.id / assignment.name))}
+        return row | {"flags": " ".join(flags_of(
+            folder_of(course, "autograded") / student / assignment.name))}
 
 
 def flags_of(folder: Path) -> list[str]:
-    """The flags of a graded submission; its not being there is one, too."""
+    """The flags of a graded submission; that it is none is one, too."""
     notebooks = sorted(folder.glob("*.ipynb"))
-    if not notebooks:
-        return ["It could not be graded: see the log."]
     grading = [nbformat.read(path, 4).metadata.get("grading", {}) for path in notebooks]
-    return [flag for each in grading for flag in each.get("flags", [])]
+    if not grading or any("fingerprint" not in each for each in grading):
+        return [UNGRADED]
+    return [flag for each in grading for flag in each["flags"]]
 
 
 def folder_of(course: CourseDirectory, step: str) -> Path:
