@@ -49,13 +49,22 @@ def perceptual_loss(generator: Generator) -> Loss:
             f"pass loss=pixel_loss, or lpips_loss() where its weights are at hand."
         )
 
+    seen: dict[str, object] = {"target": None}  # a search asks for the same photo at each step
+
     def loss(image: Image, target: Image) -> Float[Tensor, " batch"]:
         _require_pair(image, target)
-        pairs = zip(generator.discriminator_features(image),
-                    generator.discriminator_features(target), strict=True)
-        return sum(
-            (_unit(a) - _unit(b)).square().sum(dim=1).mean(dim=(1, 2)) for a, b in pairs
-        )
+        if target.requires_grad or target.is_inference():
+            wanted = features(target)
+        else:
+            if seen["target"] is not target or seen["version"] != target._version:
+                with torch.no_grad():
+                    seen.update(target=target, version=target._version, features=features(target))
+            wanted = seen["features"]
+        return sum((a - b).square().sum(dim=1).mean(dim=(1, 2))
+                   for a, b in zip(features(image), wanted, strict=True))
+
+    def features(image: Image) -> list[Tensor]:
+        return [_unit(one) for one in generator.discriminator_features(image)]
 
     return loss
 

@@ -55,6 +55,22 @@ def test_gradients_of_the_losses(pair):
     assert torch.autograd.gradcheck(lambda x: pixel_loss(x, b), a.requires_grad_())
 
 
+def test_the_perceptual_loss_looks_again_at_a_target_that_has_changed(generator, pair):
+    loss, (image, target) = perceptual_loss(generator), pair
+    asked = []
+    generator.discriminator_features, look = (
+        lambda x: asked.append(x) or look(x)), generator.discriminator_features
+    try:
+        first = loss(image, target)
+        assert torch.equal(loss(image, target), first) and len(asked) == 3  # it remembers
+        target.mul_(0.5)
+        changed = loss(image, target)
+        assert (changed - first).abs().min() > 1e-4
+        torch.testing.assert_close(changed, perceptual_loss(generator)(image, target))
+    finally:
+        del generator.discriminator_features
+
+
 def test_the_perceptual_loss_pulls_a_picture_towards_its_target(generator, pair):
     loss, (image, target) = perceptual_loss(generator), pair
     image.requires_grad_()
