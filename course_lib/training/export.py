@@ -206,7 +206,8 @@ def main() -> None:
     chosen = parser.parse_args()
     state = torch.load(chosen.run / "checkpoint.pt", weights_only=True, map_location="cpu")
     if "encoder" in state:
-        card = export_encoder(state, chosen.name, chosen.assets, chosen.run)
+        of = chosen.name.removesuffix("-encoder")
+        card = export_encoder(state, of, chosen.assets, chosen.run)
     elif "classifier" in state:
         card = export_classifier(state, chosen.name, chosen.assets, chosen.run)
     else:
