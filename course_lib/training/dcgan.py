@@ -66,6 +66,7 @@ class Recipe:
 RECIPES = {
     "shoes": Recipe(),
     "cats": Recipe(flip=True, translation=1 / 16),
+    "shirts": Recipe(flip=True),
 }
 
 

@@ -45,7 +45,7 @@ class EncoderRecipe:
 RECIPES = {
     "cats": EncoderRecipe(flip=True), "shoes": EncoderRecipe(), "bags": EncoderRecipe(flip=True),
     "shirts": EncoderRecipe(flip=True), "shoes-dcgan": EncoderRecipe(),
-    "cats-dcgan": EncoderRecipe(flip=True),
+    "cats-dcgan": EncoderRecipe(flip=True), "shirts-dcgan": EncoderRecipe(flip=True),
 }
 
 
