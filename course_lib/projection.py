@@ -78,7 +78,8 @@ def project(
         learning_rate: of Adam at its highest.
         prior: weight λ of the mean squared distance from the mean code in deviations, which keeps
             codes where the generator is good.
-        latent_noise: of the codes in the first steps, as a share of their deviation.
+        latent_noise: of the codes in the first steps (with L-BFGS, of the mean that it starts
+            from), as a share of their deviation.
         starts: tries a photo, from random codes if `init` is "random"; the best one is kept.
         patience: stop when no photo has become 1 % better within so many steps; never if None.
         rng: for random codes and latent noise; seeded with 0 if None.
@@ -102,6 +103,11 @@ def project(
     loss = loss or default_loss(generator)
     repeated = targets.repeat_interleave(starts, dim=0)
     latent = initial_latent(generator, repeated, space, init, rng)
+    if optimizer == "lbfgs" and isinstance(init, str) and init == "mean":
+        # Where z = 0 there is no slope; Adam's noise leads away from there, too.
+        deviation = generator.latent_std(space)
+        latent = latent + latent_noise * deviation * torch.randn(latent.shape, generator=rng).to(
+            latent)
     noise = [torch.randn(len(repeated), *size, generator=rng).to(targets)
              for size in generator.noise_shapes] or None
     energy = _Energy(generator, repeated, space, loss, prior)
@@ -306,10 +312,15 @@ def as_batch(target: Image, generator: Generator) -> Float[Tensor, "_ 3 _ _"]:
             f"pictures are in [0, 1] here: divide by 255 first."
         )
     size = (3, generator.resolution, generator.resolution)
+    if target.ndim in (3, 4) and target.shape[-2:] == size[1:] and target.shape[-3] != 3:
+        raise ValueError(
+            f"target has {target.shape[-3]} channels, but {generator.name} draws red, green and "
+            f"blue: repeat a grey one, photo.expand(3, -1, -1), and drop a fourth, photo[:3]."
+        )
     if target.ndim > 4 or tuple(target.shape[-3:]) != size:
         raise ValueError(
             f"target has shape {tuple(target.shape)}, but {generator.name} draws {size} "
             f"(channels, height, width): crop the photo with images.crop_square(photo, "
             f"resolution={generator.resolution})."
         )
-    return (target if target.ndim == 4 else target[None]).to(generator.device).detach()
+    return (target if target.ndim == 4 else target[None]).to(generator.device).float().detach()

@@ -408,3 +408,10 @@ def test_an_export_says_what_is_not_graded_yet(course):
     with open(course.root / "grades.csv", newline="") as file:
         (row,) = csv.DictReader(file)
     assert (row["student"], row["score"]) == ("early", "0.0") and "not graded yet" in row["flags"]
+
+
+def test_an_export_of_nothing_says_so(course, capsys):
+    words = ["--course", str(course.root)]
+    assert main([*words, "export", str(course.root / "grades.csv")]) == 0
+    assert "nobody has handed anything in" in capsys.readouterr().out
+    assert main([*words, "export", str(course.root / "nowhere" / "grades.csv")]) != 0

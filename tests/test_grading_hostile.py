@@ -103,3 +103,13 @@ def test_what_is_graded_is_not_graded_again(graded, capsys):
     assert main(["--course", str(graded.root), "grade", NAME, *LIMITS]) == 0
     assert f"{len(CASES)} of them graded before" in capsys.readouterr().out
     assert page.stat().st_mtime_ns == before
+
+
+def test_an_export_flags_work_that_was_handed_in_anew(graded):
+    hand_in(graded, "right", "changed since")
+    to = graded.root / "later.csv"
+    assert main(["--course", str(graded.root), "export", str(to)]) == 0
+    with open(to, newline="") as file:
+        flags = {row["student"]: row["flags"] for row in csv.DictReader(file)}
+    anew = [student for student, flag in flags.items() if "handed in anew" in flag]
+    assert anew == ["right"]

@@ -59,12 +59,29 @@ def test_lbfgs_goes_down_step_by_step(generator, photos):
 
 
 def test_lbfgs_searches_for_each_photo_as_if_it_were_alone(generator, photos):
-    options = {"steps": 30, "loss": pixel_loss, "optimizer": "lbfgs"}
+    options = {"steps": 30, "loss": pixel_loss, "optimizer": "lbfgs", "latent_noise": 0}
     together = project(generator, photos, **options)
     for photo, losses in zip(photos, together.losses.T, strict=True):
         alone = project(generator, photo, **options).losses[:, 0]
         torch.testing.assert_close(losses[:10], alone[:10], rtol=1e-2, atol=1e-5)
         assert losses[-1] < 0.2 * losses[0]
+
+
+def test_lbfgs_leaves_a_mean_without_a_slope(photos):
+    plain = load_generator("shoes-dcgan", device="cpu")  # whose pictures do not change at z = 0
+    shoe = plain.decode(plain.sample_latent(1, rng=torch.Generator().manual_seed(0))).clamp(0, 1)
+    found = project(plain, shoe, steps=20, optimizer="lbfgs", loss=pixel_loss)
+    assert found.losses[-1] < 0.7 * found.losses[0]
+
+
+@pytest.mark.parametrize("channels", [1, 4])
+def test_channels_are_counted_before_sizes(generator, channels):
+    with pytest.raises(ValueError, match=f"has {channels} channels"):
+        project(generator, torch.rand(channels, 16, 16))
+
+
+def test_a_photo_of_doubles_is_taken(generator, photos):
+    assert project(generator, photos.double(), steps=1).image.dtype == torch.float32
 
 
 def test_the_default_loss_hears_the_discriminator(generator, photos):

@@ -57,4 +57,11 @@ def feedback(course: Course, options: Namespace) -> None:
 
 def export(course: Course, options: Namespace) -> None:
     """One CSV file of all grades."""
-    course.nbgrader("export", "--to", str(Path(options.to).resolve()))
+    to = Path(options.to).resolve()
+    if not to.parent.is_dir():
+        raise CourseError(f"{to.parent} is no folder: make it first, or write elsewhere.")
+    course.nbgrader("export", "--to", str(to))
+    with open(to, newline="", encoding="utf-8") as file:
+        rows = sum(1 for _ in file) - 1
+    print(f"{to} has {rows} rows, one a student and assignment."
+          if rows else f"{to} is empty: nobody has handed anything in.")

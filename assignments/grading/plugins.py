@@ -15,6 +15,7 @@ from traitlets import Enum, Integer, Unicode
 
 from assignments.grading.cells import is_test, split_hidden
 from assignments.grading.confinement import KINDS, is_plain_file, require_hidden, require_wall
+from assignments.grading.course import Course
 from assignments.grading.execution import examine, failed
 from assignments.grading.repair import Unreadable, read_submission, repair
 
@@ -119,8 +120,10 @@ class PartsCsv(ExportPlugin):
         by_hand = sum(part.needs_manual_grade for part in parts)
         row |= {"score": submission.score, "by_hand": by_hand}
         row |= {part.name: part.score for part in parts}
-        return row | {"flags": " ".join(flags_of(
-            folder_of(course, "autograded") / student / assignment.name))}
+        flags = flags_of(folder_of(course, "autograded") / student / assignment.name)
+        if UNGRADED not in flags and not Course(course.root).is_graded(assignment.name, student):
+            flags.insert(0, "It was handed in anew since it was graded: grade it again.")
+        return row | {"flags": " ".join(flags)}
 
 
 def flags_of(folder: Path) -> list[str]:

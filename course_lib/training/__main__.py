@@ -45,6 +45,9 @@ def main() -> None:
     if chosen.recipe not in module.RECIPES:
         parser.error(f"there is no recipe {chosen.recipe!r} for {chosen.family}: choose one of "
                      f"{', '.join(sorted(module.RECIPES))}")
+    if chosen.start_from and not chosen.start_from.exists():
+        parser.error(f"--start-from {chosen.start_from} does not exist: pass a file, such as "
+                     f"course_lib/assets/{chosen.recipe}.safetensors")
     rank, processes = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
     device = torch.device(chosen.device)
     if processes > 1:
@@ -65,7 +68,10 @@ def main() -> None:
         stages = getattr(recipe, "stages", (recipe,))  # of families that grow
         data = read_pictures(chosen.data, stages[-1].resolution)
         training = family(recipe, data, device=device, rank=rank, processes=processes)
-    if chosen.start_from and not (chosen.out / "checkpoint.pt").exists():
+    resumes = (chosen.out / "checkpoint.pt").exists()
+    if chosen.start_from and resumes:
+        print(f"{chosen.out} holds a run already: it goes on, and --start-from is not needed.")
+    elif chosen.start_from:
         training.start_from(read_weights(chosen.start_from))
     train(training, chosen.out, minutes=chosen.minutes, writer=rank == 0)
 

@@ -46,7 +46,10 @@ def read_pictures(source: str | Path, resolution: int) -> Dataset:
 
 
 def _read(content: bytes, name: str, resolution: int) -> Tensor:
-    picture = PIL.Image.open(io.BytesIO(content)).convert("RGB")
+    try:
+        picture = PIL.Image.open(io.BytesIO(content)).convert("RGB")
+    except OSError as error:
+        raise ValueError(f"{name} is no picture, or a broken one: take it out. ({error})") from None
     if picture.width != picture.height or picture.width < resolution:
         raise ValueError(
             f"{name} is {picture.width} x {picture.height}, but {resolution} x {resolution} is "

@@ -49,7 +49,6 @@ NAMES = (
     Found("cats", "light coat", "GANSpace", 7, layers=(0, 3), reach=2.5, attribute="light coat"),
     Found("shoes-dcgan", "flip-flop", "GANSpace", 0, attribute="open"),
     Found("shoes-dcgan", "black", "GANSpace", 1, attribute="black"),
-    Found("shoes-dcgan", "high heel", "GANSpace", 3, attribute="heel"),
     Found("shoes-dcgan", "blue", "GANSpace", 4),
 )
 
