@@ -197,6 +197,11 @@ class _Energy:
         """The energy of each code, and the pictures."""
         image = self.generator.decode(latent, space=self.space, noise=noise)
         close = self.loss(image, self.targets)
+        if close.shape != (len(image),):
+            raise ValueError(
+                f"loss gave shape {tuple(close.shape)} for {len(image)} pictures: return one "
+                f"number a picture, averaged over the other axes only."
+            )
         distance = ((latent - self.mean) / self.std).square().flatten(1).mean(dim=1)
         self.history["close to the photo"].append(close.detach().cpu())
         self.history["on the manifold"].append((self.prior * distance).detach().cpu())

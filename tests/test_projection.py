@@ -80,6 +80,11 @@ def test_channels_are_counted_before_sizes(generator, channels):
         project(generator, torch.rand(channels, 16, 16))
 
 
+def test_a_loss_is_one_number_a_picture(generator, photos):
+    with pytest.raises(ValueError, match="one number a picture"):
+        project(generator, photos, steps=1, loss=lambda a, b: (a - b).square().mean())
+
+
 def test_a_photo_of_doubles_is_taken(generator, photos):
     assert project(generator, photos.double(), steps=1).image.dtype == torch.float32
 

@@ -276,6 +276,13 @@ def test_the_loop_logs_draws_and_goes_on(data, tmp_path):
     assert (tmp_path / "checkpoint.pt").exists() and list(tmp_path.glob("sheet-*.jpg"))
 
 
+def test_a_run_of_another_kind_is_not_gone_on_from(data, tmp_path):
+    torch.save({"generator": {}, "seen": 3}, tmp_path / "checkpoint.pt")
+    training = StyleGAN2Training(TINY, data, device=CPU)
+    with pytest.raises(ValueError, match="another kind"):
+        train(training, tmp_path, minutes=0)
+
+
 def test_a_sheet_holds_every_picture(tmp_path, rng):
     images = torch.rand(7, 3, 8, 8, generator=rng)
     save_sheet(images, tmp_path / "sheet.png", columns=4, size=8)

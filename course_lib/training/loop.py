@@ -47,7 +47,13 @@ def train(
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint = folder / "checkpoint.pt"
     if checkpoint.exists():
-        training.load(torch.load(checkpoint, weights_only=True, map_location="cpu"))
+        try:
+            training.load(torch.load(checkpoint, weights_only=True, map_location="cpu"))
+        except (KeyError, RuntimeError) as error:
+            raise ValueError(
+                f"{folder} holds a training run of another kind or size ({error}), so this one "
+                f"can't go on from it: pass another folder with --out."
+            ) from error
     begin = last = time.monotonic()
     total = {}
     with tqdm(initial=training.seen, unit=" pictures", disable=not writer, mininterval=5) as bar:
