@@ -121,7 +121,8 @@ class PartsCsv(ExportPlugin):
         row |= {"score": submission.score, "by_hand": by_hand}
         row |= {part.name: part.score for part in parts}
         flags = flags_of(folder_of(course, "autograded") / student / assignment.name)
-        if UNGRADED not in flags and not Course(Path(course.root)).is_graded(assignment.name, student):
+        graded = Course(Path(course.root)).is_graded(assignment.name, student)
+        if UNGRADED not in flags and not graded:
             flags.insert(0, "It was handed in anew since it was graded: grade it again.")
         return row | {"flags": " ".join(flags)}
 
