@@ -112,7 +112,7 @@ def test_an_unknown_assignment_is_named(course, capsys):
 
 def test_collect_takes_a_folder_or_a_file_a_student(course, tmp_path_factory):
     downloads = tmp_path_factory.mktemp("downloads")
-    for path in ("ann/a0_tiny.ipynb", "bob/work/a0_tiny (2).ipynb", "cy_17_late.ipynb",
+    for path in ("ann/a0_tiny.ipynb", "bob/homework/a0_tiny (2).ipynb", "cy_17_late.ipynb",
                  "dan/x.ipynb", "dan/y.ipynb", "eve/photo.png"):
         write("{}" if path.endswith("ipynb") else "pixels", downloads / path)
     write("pixels", downloads / "ann/pictures/mine.png")
