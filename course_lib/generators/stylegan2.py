@@ -20,6 +20,7 @@ from course_lib.checks import (
     require_option,
     require_same_shape,
 )
+from course_lib.generators import dcgan
 from course_lib.generators.base import Generator, fill, part
 from course_lib.generators.stylegan2_networks import (
     Discriminator,
@@ -199,12 +200,12 @@ class StyleGAN2(Generator):
             tensors = {f"G_ema.{key}": value for key, value in tensors.items()}
         own = part(tensors, "G_ema.")
         config = _read_config(own, weights.settings.get("G_ema", {}), name)
+        judging = part(tensors, "D.")
         with torch.device("meta"):
-            generator, judge = cls(config, name), Discriminator(config)
+            generator, judge = cls(config, name), _new_judge(judging, config)
         fill(generator, _completed(generator, own), name)
-        if any(key.startswith("D.") for key in tensors):
-            own = _completed(judge, part(tensors, "D."))
-            fill(judge, own, f"{name}'s discriminator")
+        if judging:
+            fill(judge, _completed(judge, judging), f"{name}'s discriminator")
             generator._judge.append(judge)
         return generator
 
@@ -230,6 +231,14 @@ def _read_config(tensors: Table[str, Tensor], settings: Any, name: str) -> Style
             f"{name} is no whole StyleGAN2 (it lacks {error}), so it can't be built: check that "
             f"the file is complete and of this family."
         ) from error
+
+
+def _new_judge(tensors: Table[str, Tensor], config: StyleGAN2Config) -> nn.Module:
+    """StyleGAN2's own discriminator, or the DCGAN's that polished weights were trained against."""
+    first = tensors.get(f"convs.b{config.resolution // 2}.bias")
+    if first is None:
+        return Discriminator(config)
+    return dcgan.Discriminator(dcgan.DCGANConfig(config.resolution, len(first)))
 
 
 def _completed(module: nn.Module, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -3,6 +3,9 @@
     python -m course_lib.training stylegan2 cats --data cats64.zip --out runs/cats
     python -m course_lib.training dcgan shoes --data shoes.zip --out runs/shoes-dcgan
     python -m course_lib.training encoder cats --data cats64.zip --out runs/cats-encoder
+    python -m course_lib.training polish cats --data cats64.zip --out runs/cats-polished
+        --start-from course_lib/assets/cats.safetensors
+        --critic course_lib/assets/cats-dcgan.safetensors
     python -m course_lib.training classifier cats --data cats64.zip --out runs/cats-classifier
     torchrun --nproc-per-node 2 -m course_lib.training stylegan2 cats --data ... --out ...
 """
@@ -14,7 +17,7 @@ from pathlib import Path
 import torch
 
 from course_lib.generators import load_generator
-from course_lib.training import classifier, dcgan, encoder, stylegan2
+from course_lib.training import classifier, dcgan, encoder, polish, stylegan2
 from course_lib.training.data import read_pictures
 from course_lib.training.loop import train
 from course_lib.weights import read_weights
@@ -23,6 +26,7 @@ FAMILIES = {
     "classifier": (classifier, classifier.ClassifierTraining),
     "dcgan": (dcgan, dcgan.DCGANTraining),
     "encoder": (encoder, encoder.EncoderTraining),
+    "polish": (polish, polish.PolishTraining),
     "stylegan2": (stylegan2, stylegan2.StyleGAN2Training),
 }
 
@@ -37,6 +41,7 @@ def main() -> None:
     parser.add_argument("--data", required=True, help="zip or folder of square pictures")
     parser.add_argument("--out", required=True, type=Path, help="checkpoint, log and sheets")
     parser.add_argument("--start-from", type=Path, help="shipped weights to go on from")
+    parser.add_argument("--critic", type=Path, help="polish: weights whose discriminator judges")
     parser.add_argument("--minutes", type=float, help="stop after so long; run again to go on")
     parser.add_argument("--share", type=float, default=1, help="of the recipe's pictures")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
@@ -45,8 +50,15 @@ def main() -> None:
     if chosen.recipe not in module.RECIPES:
         parser.error(f"there is no recipe {chosen.recipe!r} for {chosen.family}: choose one of "
                      f"{', '.join(sorted(module.RECIPES))}")
-    if chosen.start_from and not chosen.start_from.exists():
-        parser.error(f"--start-from {chosen.start_from} does not exist: pass a file, such as "
+    for option, path in (("--start-from", chosen.start_from), ("--critic", chosen.critic)):
+        if path and not path.exists():
+            parser.error(f"{option} {path} does not exist: pass a file, such as "
+                         f"course_lib/assets/{chosen.recipe}.safetensors")
+    resumes = (chosen.out / "checkpoint.pt").exists()
+    if chosen.critic and chosen.family != "polish":
+        parser.error("--critic is for polish only: leave it out")
+    if chosen.family == "polish" and not (chosen.start_from or resumes):
+        parser.error("there is nothing to polish: pass the weights of a StyleGAN2, --start-from "
                      f"course_lib/assets/{chosen.recipe}.safetensors")
     rank, processes = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
     device = torch.device(chosen.device)
@@ -68,11 +80,11 @@ def main() -> None:
         stages = getattr(recipe, "stages", (recipe,))  # of families that grow
         data = read_pictures(chosen.data, stages[-1].resolution)
         training = family(recipe, data, device=device, rank=rank, processes=processes)
-    resumes = (chosen.out / "checkpoint.pt").exists()
     if chosen.start_from and resumes:
         print(f"{chosen.out} holds a run already: it goes on, and --start-from is not needed.")
     elif chosen.start_from:
-        training.start_from(read_weights(chosen.start_from))
+        critic = [read_weights(chosen.critic)] if chosen.critic else []
+        training.start_from(read_weights(chosen.start_from), *critic)
     train(training, chosen.out, minutes=chosen.minutes, writer=rank == 0)
 
 

@@ -180,9 +180,10 @@ class StyleGAN2Training:
         self.path_length.mean = state["path_mean"]
         for name in ("g_optimizer", "d_optimizer"):
             optimizer = getattr(self, name)
-            rate = optimizer.param_groups[0]["lr"]  # the recipe's, should it have changed
+            rates = [group["lr"] for group in optimizer.param_groups]  # should they have changed
             optimizer.load_state_dict(state[name])
-            optimizer.param_groups[0]["lr"] = rate
+            for group, rate in zip(optimizer.param_groups, rates, strict=True):
+                group["lr"] = rate
         self.rng.set_state(state["rng"].cpu())
         torch.set_rng_state(state["torch_rng"].cpu())
         if state["cuda_rng"] is not None and self.device.type == "cuda":
@@ -220,7 +221,7 @@ class StyleGAN2Training:
                                  mapping_layers=recipe.mapping_layers)
         with torch.random.fork_rng(devices=[]):  # the same new weights in every process
             torch.manual_seed(1000 * recipe.seed + level)
-            generator, discriminator = StyleGAN2(config), Discriminator(config)
+            generator, discriminator = StyleGAN2(config), self._new_discriminator(config)
         average, self.outgoing = copy.deepcopy(generator), None
         if level:
             generator.load_state_dict(self.generator.state_dict(), strict=False)
@@ -232,12 +233,17 @@ class StyleGAN2Training:
         self.discriminator = discriminator.to(**place)
         self.fade, self.path_length = 1.0 if level == 0 else 0.0, PathLength()
         self.pictures = halved(self.data, self.stage.resolution)
-        every = {"g": 4 if recipe.path_length else 0, "d": recipe.r1_every}
-        own = self.stage.learning_rate
+        self._make_optimizers()
+
+    def _new_discriminator(self, config: StyleGAN2Config) -> nn.Module:
+        return Discriminator(config)
+
+    def _make_optimizers(self) -> None:
+        recipe, own = self.recipe, self.stage.learning_rate
         rate = recipe.learning_rate if own is None else own
-        self.g_optimizer = _adam([self.generator], rate, every["g"])
+        self.g_optimizer = _adam([self.generator], rate, 4 if recipe.path_length else 0)
         judges = [self.discriminator] + ([self.outgoing] if self.outgoing else [])
-        self.d_optimizer = _adam(judges, rate, every["d"])
+        self.d_optimizer = _adam(judges, rate, recipe.r1_every)
 
     def _codes(self) -> Tensor:
         """w_plus (batch, num_ws, w_dim); a share of them changes code at a random row."""
