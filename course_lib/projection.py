@@ -143,7 +143,7 @@ def initial_latent(
     generator.require_space(space)
     if isinstance(init, Tensor):
         generator.require_latent(init, space)
-        if batch % len(init):
+        if len(init) == 0 or batch % len(init):
             raise ValueError(
                 f"init holds {len(init)} codes for {batch} starts, so some would have none: pass "
                 f"one code, or one a photo."
@@ -223,6 +223,11 @@ def _descend_adam(
         strength = options.latent_noise * max(0.0, 1 - progress / 0.75) ** 2
         jitter = torch.randn(latent.shape, generator=options.rng).to(latent)
         energies, image = energy(latent + strength * energy.std * jitter, noise)
+        if not energies.isfinite().all():
+            raise ValueError(
+                f"the energy is {energies[~energies.isfinite()][0].item()} at step {step}, so no "
+                f"slope leads on from there: look at what loss returns, or lower learning_rate."
+            )
         optimizer.zero_grad()
         energies.sum().backward()
         optimizer.step()

@@ -119,6 +119,7 @@ def test_a_critic_of_another_kind_is_refused(data, grown, critic):
 
 @pytest.mark.parametrize("arguments, message", [
     (["polish", "cats"], "nothing to polish"),
+    (["dcgan", "cats", "--minutes", "-1"], "no span of time"),
     (["dcgan", "cats", "--critic", __file__], "--critic is for polish only"),
     (["polish", "cats", "--start-from", __file__, "--critic", "none"], "--critic none does not"),
 ])

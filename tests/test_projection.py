@@ -85,6 +85,16 @@ def test_a_loss_is_one_number_a_picture(generator, photos):
         project(generator, photos, steps=1, loss=lambda a, b: (a - b).square().mean())
 
 
+def test_a_loss_without_a_number_is_named_with_its_step(generator, photos):
+    with pytest.raises(ValueError, match="the energy is nan at step 0"):
+        project(generator, photos, steps=2, loss=lambda a, b: pixel_loss(a, b) * torch.nan)
+
+
+def test_no_code_to_start_from_is_refused(generator, photos):
+    with pytest.raises(ValueError, match="init holds 0 codes"):
+        project(generator, photos, steps=1, init=torch.zeros(0, 8))
+
+
 def test_a_photo_of_doubles_is_taken(generator, photos):
     assert project(generator, photos.double(), steps=1).image.dtype == torch.float32
 

@@ -54,6 +54,8 @@ def main() -> None:
         if path and not path.exists():
             parser.error(f"{option} {path} does not exist: pass a file, such as "
                          f"course_lib/assets/{chosen.recipe}.safetensors")
+    if chosen.minutes is not None and not chosen.minutes >= 0:
+        parser.error(f"--minutes {chosen.minutes:g} is no span of time: pass 0 or more")
     resumes = (chosen.out / "checkpoint.pt").exists()
     if chosen.critic and chosen.family != "polish":
         parser.error("--critic is for polish only: leave it out")
