@@ -40,6 +40,22 @@ def test_a_shipped_model_draws(name, rng):
     assert not any(parameter.requires_grad for parameter in generator.parameters())
 
 
+@pytest.mark.parametrize("name", SHIPPED)
+def test_no_seed_draws_odd_codes(name):
+    generator = load_generator(name, device="cpu")
+    layer = generator.layers[0]  # a DCGAN's reads z; before StyleGAN2's stands the mapping network
+
+    def spread(seed):
+        z = generator.sample_latent(64, rng=torch.Generator().manual_seed(seed))
+        read = generator.convert(z, "z", generator.spaces[min(1, len(generator.spaces) - 1)])
+        return float((read - read.mean(dim=0)).norm(dim=1).mean()), float(
+            generator.features(z, layer).std())
+
+    spreads, responses = map(torch.tensor, zip(*map(spread, range(8)), strict=True))
+    for measured in (spreads, responses):
+        assert measured.max() < 1.15 * measured.min()
+
+
 def test_the_table_of_generators_reads_as_one():
     table = repr(list_generators()).splitlines()
     assert table[0].split() == ["name", "family", "resolution", "size", "licence", "quality"]
