@@ -109,11 +109,18 @@ def test_what_was_polished_loads_with_its_critic_and_goes_on(data, grown, critic
     assert again.seen == 16 and torch.isfinite(again.step()["generator"])
 
 
+def test_polished_weights_are_not_grown_on(data, grown, critic):
+    training = PolishTraining(TINY, data, device=CPU)
+    training.start_from(grown, critic)
+    with pytest.raises(ValueError, match="or polish them"):
+        StyleGAN2Training(GROWN, data, device=CPU).start_from(stored(training))
+
+
 def test_a_critic_of_another_kind_is_refused(data, grown, critic):
     training = PolishTraining(TINY, data, device=CPU)
-    with pytest.raises(ValueError, match=r"the critic's weights .* take a DCGAN"):
+    with pytest.raises(ValueError, match=r"the critic's weights .*--critic"):
         training.start_from(grown)  # whose discriminator is StyleGAN2's own
-    with pytest.raises(ValueError, match="the generator's weights"):
+    with pytest.raises(ValueError, match=r"the generator's weights .*--start-from"):
         training.start_from(critic, critic)
 
 

@@ -41,7 +41,8 @@ def main() -> None:
     parser.add_argument("--data", required=True, help="zip or folder of square pictures")
     parser.add_argument("--out", required=True, type=Path, help="checkpoint, log and sheets")
     parser.add_argument("--start-from", type=Path, help="shipped weights to go on from")
-    parser.add_argument("--critic", type=Path, help="polish: weights whose discriminator judges")
+    parser.add_argument("--critic", type=Path,
+                        help="polish, at first: weights of a DCGAN of the same pictures")
     parser.add_argument("--minutes", type=float, help="stop after so long; run again to go on")
     parser.add_argument("--share", type=float, default=1, help="of the recipe's pictures")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
@@ -61,7 +62,8 @@ def main() -> None:
         parser.error("--critic is for polish only: leave it out")
     if chosen.family == "polish" and not (chosen.start_from or resumes):
         parser.error("there is nothing to polish: pass the weights of a StyleGAN2, --start-from "
-                     f"course_lib/assets/{chosen.recipe}.safetensors")
+                     f"course_lib/assets/{chosen.recipe}.safetensors, and, unless they were "
+                     "polished before, those of a DCGAN, --critic")
     rank, processes = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
     device = torch.device(chosen.device)
     if processes > 1:
@@ -87,6 +89,9 @@ def main() -> None:
     elif chosen.start_from:
         critic = [read_weights(chosen.critic)] if chosen.critic else []
         training.start_from(read_weights(chosen.start_from), *critic)
+    if training.done:
+        parser.error(f"the recipe ends before the {training.seen:,} pictures that these weights "
+                     "have seen: raise --share")
     train(training, chosen.out, minutes=chosen.minutes, writer=rank == 0)
 
 

@@ -69,6 +69,8 @@ class PolishTraining(StyleGAN2Training):
         """
         own = part(weights.tensors, "G_ema.")
         judge = part((critic or weights).tensors, "D.")
+        advice = {"generator": "start from a StyleGAN2 of this size (--start-from)",
+                  "critic": "pass the weights of a DCGAN of the same pictures (--critic)"}
         for module, tensors, name in ((self.generator, own, "generator"),
                                       (self.average, own, "generator"),
                                       (self.discriminator, judge, "critic")):
@@ -76,8 +78,7 @@ class PolishTraining(StyleGAN2Training):
             if wanted != {key: value.shape for key, value in tensors.items()}:
                 raise ValueError(
                     f"the {name}'s weights have other names or shapes than in this recipe, so "
-                    f"training can't go on from them: start from a StyleGAN2 of this size, and "
-                    f"take a DCGAN of the same pictures as critic."
+                    f"training can't go on from them: {advice[name]}."
                 )
             module.load_state_dict(tensors)
         self.seen = int(weights.settings["pictures"])

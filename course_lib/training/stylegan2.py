@@ -198,11 +198,11 @@ class StyleGAN2Training:
         own, judge = (part(weights.tensors, prefix) for prefix in ("G_ema.", "D."))
         end = 2 << sum(key.endswith(".torgb.bias") for key in own)
         resolutions = [stage.resolution for stage in self.recipe.stages]
-        if end not in resolutions or not judge:
+        if end not in resolutions or "b4.out.weight" not in judge:
             raise ValueError(
-                f"the weights end at {end}² and {'have' if judge else 'lack'} a "
-                f"discriminator, but this recipe goes on from {resolutions} with one: take "
-                f"weights that this recipe made."
+                f"the weights end at {end}² and {'have' if 'b4.out.weight' in judge else 'lack'} a "
+                f"StyleGAN2's discriminator, but this recipe goes on from {resolutions} with one: "
+                f"take weights that this recipe made, or polish them."
             )
         self._enter(resolutions.index(end))
         for module, tensors in ((self.generator, own), (self.average, own),
