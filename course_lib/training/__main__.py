@@ -19,7 +19,7 @@ import torch
 from course_lib.generators import load_generator
 from course_lib.training import classifier, dcgan, encoder, polish, stylegan2
 from course_lib.training.data import read_pictures
-from course_lib.training.loop import train
+from course_lib.training.loop import Training, train
 from course_lib.weights import read_weights
 
 FAMILIES = {
@@ -47,7 +47,7 @@ def main() -> None:
     parser.add_argument("--share", type=float, default=1, help="of the recipe's pictures")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     chosen = parser.parse_args()
-    module, family = FAMILIES[chosen.family]
+    module, _ = FAMILIES[chosen.family]
     if chosen.recipe not in module.RECIPES:
         parser.error(f"there is no recipe {chosen.recipe!r} for {chosen.family}: choose one of "
                      f"{', '.join(sorted(module.RECIPES))}")
@@ -71,19 +71,7 @@ def main() -> None:
         if device.type == "cuda":
             device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
             torch.cuda.set_device(device)
-    recipe = module.shortened(module.RECIPES[chosen.recipe], chosen.share)
-    if chosen.family == "encoder":
-        generator = load_generator(chosen.recipe, device=device)
-        data = read_pictures(chosen.data, generator.resolution)
-        training = family(recipe, generator, data)
-    elif chosen.family == "classifier":
-        data = read_pictures(chosen.data, recipe.resolution)
-        labels = classifier.answer(recipe, classifier.read_labels(chosen.data), data)
-        training = family(recipe, data, labels, device=device)
-    else:
-        stages = getattr(recipe, "stages", (recipe,))  # of families that grow
-        data = read_pictures(chosen.data, stages[-1].resolution)
-        training = family(recipe, data, device=device, rank=rank, processes=processes)
+    training = _training(chosen, device, rank, processes)
     if chosen.start_from and resumes:
         print(f"{chosen.out} holds a run already: it goes on, and --start-from is not needed.")
     elif chosen.start_from:
@@ -93,6 +81,25 @@ def main() -> None:
         parser.error(f"the recipe ends before the {training.seen:,} pictures that these weights "
                      "have seen: raise --share")
     train(training, chosen.out, minutes=chosen.minutes, writer=rank == 0)
+
+
+def _training(
+    chosen: argparse.Namespace, device: torch.device, rank: int, processes: int
+) -> Training:
+    """The training asked for, before its first step."""
+    module, family = FAMILIES[chosen.family]
+    recipe = module.shortened(module.RECIPES[chosen.recipe], chosen.share)
+    if chosen.family == "encoder":
+        generator = load_generator(chosen.recipe, device=device)
+        data = read_pictures(chosen.data, generator.resolution)
+        return family(recipe, generator, data)
+    if chosen.family == "classifier":
+        data = read_pictures(chosen.data, recipe.resolution)
+        labels = classifier.answer(recipe, classifier.read_labels(chosen.data), data)
+        return family(recipe, data, labels, device=device)
+    stages = getattr(recipe, "stages", (recipe,))  # of families that grow
+    data = read_pictures(chosen.data, stages[-1].resolution)
+    return family(recipe, data, device=device, rank=rank, processes=processes)
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ from course_lib.training.objective import (
     generator_loss,
     improve,
     precision,
+    take_over,
     teach_discriminator,
 )
 from course_lib.weights import StoredWeights
@@ -135,16 +136,11 @@ class DCGANTraining:
 
     def start_from(self, weights: StoredWeights) -> None:
         """Go on from shipped weights, whose optimisers' state is lost."""
-        for name, module in (("G_ema", self.generator), ("G_ema", self.average),
-                             ("D", self.discriminator)):
-            own = part(weights.tensors, f"{name}.")
-            wanted = {key: value.shape for key, value in module.state_dict().items()}
-            if wanted != {key: value.shape for key, value in own.items()}:
-                raise ValueError(
-                    f"the weights of {name} have other names or shapes than in this recipe, so "
-                    f"training can't go on from them: take weights that this recipe made."
-                )
-            module.load_state_dict(own)
+        for name, prefix, module in (("generator", "G_ema.", self.generator),
+                                     ("generator", "G_ema.", self.average),
+                                     ("discriminator", "D.", self.discriminator)):
+            own = part(weights.tensors, prefix)
+            take_over(module, own, name, "take weights that this recipe made")
         self.seen = int(weights.settings["pictures"])
 
     def _parts(self) -> dict[str, nn.Module | torch.optim.Optimizer]:

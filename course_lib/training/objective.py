@@ -69,6 +69,21 @@ def precision(device: torch.device) -> torch.autocast:
     return torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda")
 
 
+def take_over(module: nn.Module, tensors: dict[str, Tensor], name: str, advice: str) -> None:
+    """Give a player stored weights, if they have just its names and shapes.
+
+    Raises:
+        ValueError: they don't.
+    """
+    wanted = {key: value.shape for key, value in module.state_dict().items()}
+    if wanted != {key: value.shape for key, value in tensors.items()}:
+        raise ValueError(
+            f"the {name}'s weights have other names or shapes than in this recipe, so training "
+            f"can't go on from them: {advice}."
+        )
+    module.load_state_dict(tensors)
+
+
 def teach_discriminator(
     judge: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor,
     optimizer: torch.optim.Optimizer, r1: float | int | None,

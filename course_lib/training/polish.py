@@ -28,7 +28,7 @@ from course_lib.generators.base import part
 from course_lib.generators.stylegan2_networks import StyleGAN2Config
 from course_lib.training import stylegan2
 from course_lib.training.augment import augment
-from course_lib.training.objective import precision
+from course_lib.training.objective import precision, take_over
 from course_lib.training.stylegan2 import Stage, StyleGAN2Training
 from course_lib.weights import StoredWeights
 
@@ -69,18 +69,11 @@ class PolishTraining(StyleGAN2Training):
         """
         own = part(weights.tensors, "G_ema.")
         judge = part((critic or weights).tensors, "D.")
-        advice = {"generator": "start from a StyleGAN2 of this size (--start-from)",
-                  "critic": "pass the weights of a DCGAN of the same pictures (--critic)"}
-        for module, tensors, name in ((self.generator, own, "generator"),
-                                      (self.average, own, "generator"),
-                                      (self.discriminator, judge, "critic")):
-            wanted = {key: value.shape for key, value in module.state_dict().items()}
-            if wanted != {key: value.shape for key, value in tensors.items()}:
-                raise ValueError(
-                    f"the {name}'s weights have other names or shapes than in this recipe, so "
-                    f"training can't go on from them: {advice[name]}."
-                )
-            module.load_state_dict(tensors)
+        for module in (self.generator, self.average):
+            take_over(module, own, "generator",
+                      "start from a StyleGAN2 of this size (--start-from)")
+        take_over(self.discriminator, judge, "critic",
+                  "pass the weights of a DCGAN of the same pictures (--critic)")
         self.seen = int(weights.settings["pictures"])
 
     def _new_discriminator(self, config: StyleGAN2Config) -> nn.Module:
