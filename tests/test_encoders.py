@@ -51,6 +51,11 @@ def test_a_stored_network_comes_back(generator, monkeypatch, tmp_path, rng):
     torch.testing.assert_close(again(images), encoder(images))
 
 
+def test_a_set_with_nothing_left_to_learn_from_is_refused(generator, data):
+    with pytest.raises(ValueError, match="nothing is left to learn from"):
+        EncoderTraining(EncoderRecipe(held_out=len(data)), generator, data)
+
+
 def test_training_makes_it_invert_and_sees_no_held_out_photo(generator, data):
     recipe = EncoderRecipe(thousands=0.6, batch=10, widths=(8, 16, 16), held_out=10)
     training = EncoderTraining(recipe, generator, data)

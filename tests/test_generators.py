@@ -5,6 +5,7 @@ import time
 import pytest
 import torch
 
+from course_lib.encoders import ASSETS, has_encoder
 from course_lib.generators import Card, Cards, list_generators, load_generator
 from course_lib.generators import __file__ as front_door
 from course_lib.weights import REMOTE, save_weights
@@ -112,3 +113,12 @@ def test_cards_lie_beside_their_weights():
     assets = Path(front_door).parents[1] / "assets"
     cards = {path.stem for path in assets.glob("*.json")} - {"directions"}  # no weights, but names
     assert cards == {path.stem for path in assets.glob("*.safetensors")}
+
+
+def test_a_file_named_like_a_shipped_model_does_not_pass_for_it(tmp_path):
+    shipped = ASSETS / "shoes.safetensors"
+    assert load_generator(shipped).name == "shoes"
+    copy = tmp_path / "shoes.safetensors"
+    copy.write_bytes(shipped.read_bytes())
+    assert load_generator(copy).name == "shoes.safetensors"
+    assert not has_encoder(load_generator(copy))

@@ -129,6 +129,7 @@ def test_a_critic_of_another_kind_is_refused(data, grown, critic):
     (["dcgan", "cats", "--minutes", "-1"], "no span of time"),
     (["dcgan", "cats", "--critic", __file__], "--critic is for polish only"),
     (["polish", "cats", "--start-from", __file__, "--critic", "none"], "--critic none does not"),
+    (["dcgan", "cats"], "none.zip does not exist"),
 ])
 def test_the_command_line_says_what_is_missing(arguments, message, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(
@@ -136,3 +137,32 @@ def test_the_command_line_says_what_is_missing(arguments, message, tmp_path, mon
     with pytest.raises(SystemExit):
         main()
     assert message in capsys.readouterr().err
+
+
+def test_the_rates_fall_towards_the_end(data, grown, critic):
+    training = PolishTraining(replace(TINY, stages=(Stage(16, 0.08, 8),), steady=0.5), data,
+                              device=CPU)
+    training.start_from(grown, critic)
+    rates = []
+    while not training.done:
+        training.step()
+        rates.append([group["lr"] for optimizer in (training.g_optimizer, training.d_optimizer)
+                      for group in optimizer.param_groups])
+    shares = [[rate / full for rate, full in zip(row, rates[0], strict=True)] for row in rates]
+    assert shares[3] == [1, 1, 1] and rates[0][1] == TINY.mapping_rate  # 8 of 80 were seen before
+    assert shares[-1] == pytest.approx([0.2] * 3)
+
+
+def test_it_goes_on_at_twice_the_resolution_with_more_channels(data, grown, critic):
+    doubled = data.repeat_interleave(2, -1).repeat_interleave(2, -2)
+    recipe = replace(TINY, stages=(Stage(32, 0.08, 8),), channel_base=128, critic_width=2)
+    training = PolishTraining(recipe, doubled, device=CPU)
+    with pytest.raises(ValueError, match="deepened"):
+        training.start_from(grown, critic)  # two channels are too few to hand the colours on
+    wider = Discriminator(DCGANConfig(16, 16, 8))
+    critic = StoredWeights({f"D.{key}": value for key, value in wider.state_dict().items()}, {})
+    training = PolishTraining(replace(recipe, critic_width=8), doubled, device=CPU)
+    training.start_from(grown, critic)
+    assert training.seen == 0
+    losses = training.step()
+    assert all(map(torch.isfinite, losses.values())) and training.samples(2).shape[-1] == 32

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import zipfile
+import zlib
 from dataclasses import replace
 
 import numpy as np
@@ -16,7 +17,8 @@ from course_lib.generators import Card, load_generator
 from course_lib.generators.stylegan2_networks import smooth, upsample
 from course_lib.training.augment import recolor, translate
 from course_lib.training.data import draw_batch, halved, read_pictures
-from course_lib.training.export import export, nearest
+from course_lib.training.export import export, nearest, rounded
+from course_lib.training.export import main as export_main
 from course_lib.training.loop import save_sheet, train
 from course_lib.training.objective import (
     PathLength,
@@ -40,6 +42,12 @@ def data(rng) -> torch.Tensor:
     return torch.randint(256, (20, 3, 16, 16), generator=rng, dtype=torch.uint8)
 
 
+def test_what_is_no_zip_is_refused(tmp_path):
+    (tmp_path / "set.zip").write_text("<html>quota exceeded</html>")
+    with pytest.raises(ValueError, match=r"set.zip is no zip"):
+        read_pictures(tmp_path / "set.zip", 8)
+
+
 def test_pictures_are_read_from_zip_and_folder_alike(tmp_path, rng):
     arrays = torch.randint(256, (3, 8, 8, 3), generator=rng, dtype=torch.uint8).numpy()
     folder = tmp_path / "pictures"
@@ -50,6 +58,7 @@ def test_pictures_are_read_from_zip_and_folder_alike(tmp_path, rng):
     with zipfile.ZipFile(tmp_path / "set.zip", "w") as archive:
         for path in folder.iterdir():
             archive.write(path, f"images/{path.name}")
+        archive.writestr("__MACOSX/images/._0.png", "a Mac's notes")
     expected = torch.from_numpy(arrays).permute(0, 3, 1, 2)
     assert torch.equal(read_pictures(folder, 8), expected)
     assert torch.equal(read_pictures(tmp_path / "set.zip", 8), expected)
@@ -346,7 +355,7 @@ def test_exported_weights_load_and_their_card_tells_what_was_measured(tmp_path, 
 
 def test_a_card_never_names_data_that_are_not_known(tmp_path, data):
     state = StyleGAN2Training(TINY, data, device=CPU).state()
-    with pytest.raises(ValueError, match="add its data and licence"):
+    with pytest.raises(ValueError, match="--source and --license"):
         export(state, "mine", "stylegan2", data, tmp_path, tmp_path)
     assert not list(tmp_path.iterdir())
 
@@ -358,3 +367,49 @@ def test_the_nearest_training_picture_is_found_mirrored_too(rng):
     found = nearest(noisy, data)
     torch.testing.assert_close(found[0], data[5] / 255)
     torch.testing.assert_close(found[1], data[290].flip(-1) / 255)
+
+
+def test_rounded_weights_change_little_and_compress(rng):
+    tensors = {"weight": 30 * torch.randn(64, 64, generator=rng), "ones": torch.ones(5),
+               "scalar": torch.tensor(0.123), "count": torch.tensor(7)}
+    found = rounded(tensors, steps=16)
+    for name in ("ones", "scalar", "count"):
+        assert torch.equal(found[name], tensors[name])
+    weight = tensors["weight"]
+    error = (found["weight"] - weight).abs().max() / weight.std()
+    assert 1 / 64 < error <= 1 / 32  # half a step; a deviation has 16 to 32
+    assert torch.equal(found["weight"], found["weight"].half().float())
+    assert torch.equal(rounded(found)["weight"], found["weight"])
+    sizes = [len(zlib.compress(one.half().numpy().tobytes())) for one in (weight, found["weight"])]
+    assert sizes[1] < 0.7 * sizes[0]
+
+
+def test_the_export_command_takes_a_source_and_names_what_is_missing(
+    data, tmp_path, monkeypatch, capsys
+):
+    def export_command(*arguments):
+        monkeypatch.setattr("sys.argv", ["export", *map(str, arguments)])
+        export_main()
+
+    run, assets, pictures = (tmp_path / name for name in ("run", "assets", "pictures"))
+    for folder in (run, assets, pictures):
+        folder.mkdir()
+    for index, picture in enumerate(data):
+        array = picture.permute(1, 2, 0).numpy()
+        PIL.Image.fromarray(array).save(pictures / f"{index}.png")
+    common = ("mine", "--run", run, "--data", pictures, "--assets", assets)
+    with pytest.raises(SystemExit):
+        export_command(*common)
+    assert "checkpoint.pt does not exist" in capsys.readouterr().err
+    training = StyleGAN2Training(TINY, data, device=CPU)
+    while training.stage.resolution < 16:
+        training.step()
+    train(training, run, minutes=0)
+    for arguments, message in ((common, "--source and --license"),
+                               ((*common, "--source", "my cat"), "go together")):
+        with pytest.raises(SystemExit):
+            export_command(*arguments)
+        assert message in capsys.readouterr().err
+    export_command(*common, "--source", "my cat", "--license", "CC0 1.0")
+    card = Card.read(assets / "mine.json")
+    assert (card.data, card.license) == ("my cat", "CC0 1.0")

@@ -54,7 +54,11 @@ def load_generator(
     elif name in REMOTE:
         path = fetch_weights(name)
     elif Path(name).suffix or Path(name).exists():
-        path, name = Path(name_or_path), Path(name_or_path).stem
+        path = Path(name_or_path)
+        name = path.stem
+        alike = ASSETS / f"{name}.safetensors"
+        if alike.is_file() and path.is_file() and not alike.samefile(path):
+            name = path.name  # not the shipped one, whose encoder and directions don't fit
     else:
         known = [card.name for card in list_generators()]
         close = difflib.get_close_matches(name, known, n=1)

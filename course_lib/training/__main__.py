@@ -54,7 +54,7 @@ def main() -> None:
     for option, path in (("--start-from", chosen.start_from), ("--critic", chosen.critic)):
         if path and not path.exists():
             parser.error(f"{option} {path} does not exist: pass a file, such as "
-                         f"course_lib/assets/{chosen.recipe}.safetensors")
+                         f"course_lib/assets/{chosen.recipe.split('-')[0]}.safetensors")
     if chosen.minutes is not None and not chosen.minutes >= 0:
         parser.error(f"--minutes {chosen.minutes:g} is no span of time: pass 0 or more")
     resumes = (chosen.out / "checkpoint.pt").exists()
@@ -62,25 +62,34 @@ def main() -> None:
         parser.error("--critic is for polish only: leave it out")
     if chosen.family == "polish" and not (chosen.start_from or resumes):
         parser.error("there is nothing to polish: pass the weights of a StyleGAN2, --start-from "
-                     f"course_lib/assets/{chosen.recipe}.safetensors, and, unless they were "
-                     "polished before, those of a DCGAN, --critic")
+                     f"course_lib/assets/{chosen.recipe.split('-')[0]}.safetensors, and, unless "
+                     "they were polished before, those of a DCGAN, --critic")
     rank, processes = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
-    device = torch.device(chosen.device)
+    try:
+        device = torch.empty(0, device=chosen.device).device
+    except (RuntimeError, AssertionError):
+        parser.error(f"--device {chosen.device} can't be used on this machine: take cpu, cuda or "
+                     "mps, whichever it has")
     if processes > 1:
         torch.distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
         if device.type == "cuda":
             device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
             torch.cuda.set_device(device)
-    training = _training(chosen, device, rank, processes)
-    if chosen.start_from and resumes:
-        print(f"{chosen.out} holds a run already: it goes on, and --start-from is not needed.")
-    elif chosen.start_from:
-        critic = [read_weights(chosen.critic)] if chosen.critic else []
-        training.start_from(read_weights(chosen.start_from), *critic)
-    if training.done:
-        parser.error(f"the recipe ends before the {training.seen:,} pictures that these weights "
-                     "have seen: raise --share")
-    train(training, chosen.out, minutes=chosen.minutes, writer=rank == 0)
+    try:
+        training = _training(chosen, device, rank, processes)
+        if chosen.start_from and resumes:
+            print(f"{chosen.out} holds a run already: it goes on, and --start-from is not needed.")
+        elif chosen.start_from:
+            critic = [read_weights(chosen.critic)] if chosen.critic else []
+            training.start_from(read_weights(chosen.start_from), *critic)
+        if training.done:
+            parser.error(f"the recipe ends before the {training.seen:,} pictures that these "
+                         "weights have seen: raise --share")
+        train(training, chosen.out, minutes=chosen.minutes, writer=rank == 0)
+    except (ValueError, OSError) as error:  # of data, weights and folders: one sentence each
+        parser.error(str(error))
+    if training.done and rank == 0:
+        print(f"The recipe is over, after {training.seen:,} pictures: export it, or raise --share.")
 
 
 def _training(

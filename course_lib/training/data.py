@@ -22,7 +22,8 @@ def read_pictures(source: str | Path, resolution: int) -> Dataset:
 
     Raises:
         FileNotFoundError: there is no such file or folder.
-        ValueError: there is no picture in it, or one is smaller than `resolution` or not square.
+        ValueError: it is no zip, there is no picture in it, or one is smaller than `resolution` or
+            not square.
     """
     source = Path(source)
     if not source.exists():
@@ -34,9 +35,18 @@ def read_pictures(source: str | Path, resolution: int) -> Dataset:
         paths = sorted(path for path in source.rglob("*") if path.suffix.lower() in SUFFIXES)
         pictures = [_read(path.read_bytes(), path.name, resolution) for path in paths]
     else:
-        with zipfile.ZipFile(source) as archive:
-            names = sorted(n for n in archive.namelist() if n.lower().endswith(SUFFIXES))
-            pictures = [_read(archive.read(name), name, resolution) for name in names]
+        try:
+            with zipfile.ZipFile(source) as archive:
+                names = sorted(
+                    name for name in archive.namelist() if name.lower().endswith(SUFFIXES)
+                    and not name.startswith("__MACOSX/")  # which macOS adds, and no pictures
+                )
+                pictures = [_read(archive.read(name), name, resolution) for name in names]
+        except zipfile.BadZipFile as error:
+            raise ValueError(
+                f"{source} is no zip, or a broken one ({error}): pass a zip or a folder of square "
+                f"pictures."
+            ) from None
     if not pictures:
         raise ValueError(
             f"{source} holds no picture ({', '.join(SUFFIXES)}), so there is nothing to learn "

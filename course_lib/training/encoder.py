@@ -44,8 +44,9 @@ class EncoderRecipe:
 
 RECIPES = {
     "cats": EncoderRecipe(flip=True), "shoes": EncoderRecipe(), "bags": EncoderRecipe(flip=True),
-    "shirts": EncoderRecipe(flip=True), "shoes-dcgan": EncoderRecipe(),
-    "cats-dcgan": EncoderRecipe(flip=True), "shirts-dcgan": EncoderRecipe(flip=True),
+    "cats-128": EncoderRecipe(flip=True, batch=32, widths=(16, 32, 64, 96, 128, 128)),
+    "shirts": EncoderRecipe(flip=True, batch=32, widths=(24, 48, 96, 128, 160)),
+    "shoes-dcgan": EncoderRecipe(), "cats-dcgan": EncoderRecipe(flip=True),
 }
 
 
@@ -72,7 +73,13 @@ class EncoderTraining:
         self.recipe, self.generator, self.device = recipe, generator, generator.device
         torch.manual_seed(recipe.seed)
         self.rng = torch.Generator().manual_seed(recipe.seed)
+        if len(data) <= recipe.held_out:
+            raise ValueError(
+                f"the set has {len(data)} pictures, of which {recipe.held_out} are kept out of "
+                f"training, so nothing is left to learn from: pass a larger set."
+            )
         self.data, self.held = held_out(data, recipe.held_out)
+        self.data = self.data.to(self.device)
         space = "w_plus" if "w_plus" in generator.spaces else "z"
         shape = generator.latent_shape(space)
         rows = shape[0] if len(shape) == 2 else 1

@@ -3,12 +3,14 @@
     python -m course_lib.training.export cats --run runs/cats --data cats64.zip
 
 writes weights and card, and two sheets into the run's folder. Open the sheet, count the samples
-that you recognise at a glance, and run it again with --recognized 93.
+that you recognise at a glance, and run it again with --recognized 93. What learnt from other
+pictures than the shipped ones says so with --source and --license.
 """
 
 import argparse
 import itertools
 import json
+import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict
@@ -24,7 +26,7 @@ from course_lib.training.data import Dataset, read_pictures
 from course_lib.training.loop import save_sheet
 from course_lib.weights import save_weights
 
-SOURCES = {  # data and licence of the weights, by the first word of a model's name
+SOURCES = {  # data and licence of the shipped weights, by the first word of a model's name
     "cats": (
         "AFHQ v1, train/cat: 4,897 centred cat faces (NAVER Corp.; Choi et al., StarGAN v2, CVPR "
         "2020)", "CC BY-NC 4.0",
@@ -38,15 +40,16 @@ SOURCES = {  # data and licence of the weights, by the first word of a model's n
         "a shop's catalogue, whose licence could not be verified", "unverified data",
     ),
     "shirts": (
-        "3,107 photographs of garments, laid or hung (github.com/alexeygrigorev/clothing-dataset)",
-        "CC0 1.0",
+        "3,107 photographs of garments, laid or hung (github.com/alexeygrigorev/clothing-dataset, "
+        "CC0 1.0); the weights that it began with: AFHQ v1, train/cat: 4,897 centred cat faces "
+        "(NAVER Corp.; Choi et al., StarGAN v2, CVPR 2020)", "CC BY-NC 4.0",
     ),
 }
 
 
 def export(
     state: dict, name: str, family: str, data: Dataset, folder: Path, run: Path, *,
-    recognized: int | None = None, faults: str = "",
+    recognized: int | None = None, faults: str = "", source: tuple[str, str] | None = None,
 ) -> Card:
     """Write `name`.safetensors and its card into `folder`; sheets to look at into `run`.
 
@@ -54,14 +57,15 @@ def export(
         state: of a training: averaged generator, discriminator, pictures seen.
         data: the set it learnt from, at its resolution.
         recognized: how many of the sheet's 100 samples a person recognised.
+        source: what it learnt from, and its licence; that of the shipped model if None.
     """
-    (source, license), history = source_of(name), trained(run)
+    (source, license), history = source or source_of(name), trained(run)
     tensors = {f"G_ema.{key}": value for key, value in state["average"].items()}
     tensors |= {f"D.{key}": value for key, value in state["discriminator"].items()}
     path = folder / f"{name}.safetensors"
     previous = Card.read(path.with_suffix(".json")) if path.with_suffix(".json").exists() else None
     folder.mkdir(parents=True, exist_ok=True)
-    save_weights(path, tensors, settings={"family": family, "pictures": state["seen"]})
+    save_weights(path, rounded(tensors), settings={"family": family, "pictures": state["seen"]})
     generator = load_generator(path, device="cpu")
     measured = measure(generator, data)
     sheet(generator, data, run)
@@ -78,11 +82,33 @@ def export(
     return card
 
 
-def export_encoder(state: dict, name: str, folder: Path, run: Path) -> Card:
+def rounded(tensors: dict[str, Tensor], steps: int = 16) -> dict[str, Tensor]:
+    """Weights on a grid, so that zip and git squeeze them: most bits of the mantissa are 0.
+
+    The spacing is a power of two, so that half precision holds every value.
+
+    Args:
+        tensors: by name; counts, constants and single numbers stay as they are.
+        steps: of the grid within a tensor's standard deviation, at least (and less than twice as
+            many): 16 move the colours of a picture by about 4/255.
+    """
+    def on_grid(tensor: Tensor) -> Tensor:
+        deviation = float(tensor.std(correction=0)) if tensor.is_floating_point() else 0
+        if not deviation > 0:
+            return tensor
+        spacing = 2.0 ** math.floor(math.log2(deviation)) / steps
+        return (tensor / spacing).round() * spacing
+
+    return {name: on_grid(tensor) for name, tensor in tensors.items()}
+
+
+def export_encoder(
+    state: dict, name: str, folder: Path, run: Path, *, source: tuple[str, str] | None = None
+) -> Card:
     """Write `name`-encoder.safetensors and its card into `folder`."""
-    (source, license), history = source_of(name), trained(run)
+    (source, license), history = source or source_of(name), trained(run)
     path = folder / f"{name}-encoder.safetensors"
-    save_weights(path, state["average"], settings={"config": state["config"]})
+    save_weights(path, rounded(state["average"], steps=8), settings={"config": state["config"]})
     losses = {key: round(value, 4) for key, value in state["held out"].items()}
     quality = f"held-out pixels {losses['pixels']}, perceptual {losses['perceptual']}"
     card = Card(f"{name}-encoder", "encoder", state["config"]["resolution"], path.stat().st_size,
@@ -91,9 +117,11 @@ def export_encoder(state: dict, name: str, folder: Path, run: Path) -> Card:
     return card
 
 
-def export_classifier(state: dict, name: str, folder: Path, run: Path) -> Card:
+def export_classifier(
+    state: dict, name: str, folder: Path, run: Path, *, source: tuple[str, str] | None = None
+) -> Card:
     """Write `name`-classifier.safetensors and its card into `folder`."""
-    (source, license), found = source_of(name), state["held out"]
+    (source, license), found = source or source_of(name), state["held out"]
     path = folder / f"{name}-classifier.safetensors"
     save_weights(path, state["classifier"], settings={"config": state["config"]})
     quality = "held-out accuracy (commoner answer): " + ", ".join(
@@ -116,8 +144,8 @@ def source_of(name: str) -> tuple[str, str]:
     kind = name.split("-")[0]
     if kind not in SOURCES:
         raise ValueError(
-            f"what {name} learnt from is unknown, and its card must say so: add its data and "
-            f"licence to SOURCES in {Path(__file__).name}, under the first word of the name."
+            f"what {name} learnt from is unknown, and its card must say so: pass --source and "
+            f"--license."
         )
     return SOURCES[kind]
 
@@ -203,20 +231,35 @@ def main() -> None:
     parser.add_argument("--assets", type=Path, default=Path(__file__).parents[1] / "assets")
     parser.add_argument("--recognized", type=int, help="samples recognised, of 100")
     parser.add_argument("--faults", default="", help="what is known to be bad, for the card")
+    parser.add_argument("--source", help="what it learnt from, if not from the shipped models' set")
+    parser.add_argument("--license", help="of the weights, if --source is given")
     chosen = parser.parse_args()
-    state = torch.load(chosen.run / "checkpoint.pt", weights_only=True, map_location="cpu")
+    if bool(chosen.source) != bool(chosen.license):
+        parser.error("--source and --license go together: what it learnt from decides who may use "
+                     "the weights")
+    checkpoint = chosen.run / "checkpoint.pt"
+    if not checkpoint.is_file():
+        parser.error(f"{checkpoint} does not exist: pass the folder of a training run with --run")
+    try:
+        print(json.dumps(asdict(_export(chosen, checkpoint)), indent=2))
+    except (ValueError, FileNotFoundError) as error:  # of names and data: one sentence each
+        parser.error(str(error))
+
+
+def _export(chosen: argparse.Namespace, checkpoint: Path) -> Card:
+    """Write what the run's checkpoint holds; its card."""
+    source = (chosen.source, chosen.license) if chosen.source else None
+    state = torch.load(checkpoint, weights_only=True, map_location="cpu")
     if "encoder" in state:
         of = chosen.name.removesuffix("-encoder")
-        card = export_encoder(state, of, chosen.assets, chosen.run)
-    elif "classifier" in state:
-        card = export_classifier(state, chosen.name, chosen.assets, chosen.run)
-    else:
-        grown = sum(key.endswith(".torgb.bias") for key in state["average"])
-        family, resolution = ("stylegan2", 2 << grown) if grown else ("dcgan", 64)
-        data = read_pictures(chosen.data, resolution)
-        card = export(state, chosen.name, family, data, chosen.assets, chosen.run,
-                      recognized=chosen.recognized, faults=chosen.faults)
-    print(json.dumps(asdict(card), indent=2))
+        return export_encoder(state, of, chosen.assets, chosen.run, source=source)
+    if "classifier" in state:
+        return export_classifier(state, chosen.name, chosen.assets, chosen.run, source=source)
+    grown = sum(key.endswith(".torgb.bias") for key in state["average"])
+    family, resolution = ("stylegan2", 2 << grown) if grown else ("dcgan", 64)
+    data = read_pictures(chosen.data, resolution)
+    return export(state, chosen.name, family, data, chosen.assets, chosen.run,
+                  recognized=chosen.recognized, faults=chosen.faults, source=source)
 
 
 if __name__ == "__main__":

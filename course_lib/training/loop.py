@@ -50,9 +50,10 @@ def train(
         try:
             training.load(torch.load(checkpoint, weights_only=True, map_location="cpu"))
         except (KeyError, RuntimeError) as error:
+            reason = str(error).splitlines()[0]
             raise ValueError(
-                f"{folder} holds a training run of another kind or size ({error}), so this one "
-                f"can't go on from it: pass another folder with --out."
+                f"{folder} holds a training run of another kind or size, or a broken one "
+                f"({reason}), so this one can't go on from it: pass another folder with --out."
             ) from error
     begin = last = time.monotonic()
     total = {}

@@ -236,7 +236,7 @@ class StyleGAN2Training:
         self.generator, self.average = generator.to(**place), average.to(**place).eval()
         self.discriminator = discriminator.to(**place)
         self.fade, self.path_length = 1.0 if level == 0 else 0.0, PathLength()
-        self.pictures = halved(self.data, self.stage.resolution)
+        self.pictures = halved(self.data, self.stage.resolution).to(self.device)
         self._make_optimizers()
 
     def _new_discriminator(self, config: StyleGAN2Config) -> nn.Module:
