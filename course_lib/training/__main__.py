@@ -51,10 +51,10 @@ def main() -> None:
     if chosen.recipe not in module.RECIPES:
         parser.error(f"there is no recipe {chosen.recipe!r} for {chosen.family}: choose one of "
                      f"{', '.join(sorted(module.RECIPES))}")
+    shipped = f"course_lib/assets/{chosen.recipe.split('-')[0]}.safetensors"
     for option, path in (("--start-from", chosen.start_from), ("--critic", chosen.critic)):
         if path and not path.exists():
-            parser.error(f"{option} {path} does not exist: pass a file, such as "
-                         f"course_lib/assets/{chosen.recipe.split('-')[0]}.safetensors")
+            parser.error(f"{option} {path} does not exist: pass a file, such as {shipped}")
     if chosen.minutes is not None and not chosen.minutes >= 0:
         parser.error(f"--minutes {chosen.minutes:g} is no span of time: pass 0 or more")
     resumes = (chosen.out / "checkpoint.pt").exists()
@@ -62,8 +62,8 @@ def main() -> None:
         parser.error("--critic is for polish only: leave it out")
     if chosen.family == "polish" and not (chosen.start_from or resumes):
         parser.error("there is nothing to polish: pass the weights of a StyleGAN2, --start-from "
-                     f"course_lib/assets/{chosen.recipe.split('-')[0]}.safetensors, and, unless "
-                     "they were polished before, those of a DCGAN, --critic")
+                     f"{shipped}, and, unless they were polished before, those of a DCGAN, "
+                     "--critic")
     rank, processes = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
     try:
         device = torch.empty(0, device=chosen.device).device

@@ -82,7 +82,8 @@ class DCGANTraining:
     def __init__(self, recipe: Recipe, data: Dataset, *, device: torch.device,
                  rank: int = 0, processes: int = 1):
         self.recipe, self.device, self.processes = recipe, device, processes
-        self.pictures, self.seen, self.steps = halved(data, recipe.resolution), 0, 0
+        self.pictures = halved(data, recipe.resolution).to(device)
+        self.seen, self.steps = 0, 0
         torch.manual_seed(recipe.seed)  # the same first weights in every process
         config = DCGANConfig(recipe.resolution, recipe.width, recipe.z_dim)
         place = {"device": device, "memory_format": torch.channels_last}

@@ -26,11 +26,10 @@ from course_lib.training.data import Dataset, read_pictures
 from course_lib.training.loop import save_sheet
 from course_lib.weights import save_weights
 
+AFHQ = ("AFHQ v1, train/cat: 4,897 centred cat faces (NAVER Corp.; Choi et al., StarGAN v2, CVPR "
+        "2020)")
 SOURCES = {  # data and licence of the shipped weights, by the first word of a model's name
-    "cats": (
-        "AFHQ v1, train/cat: 4,897 centred cat faces (NAVER Corp.; Choi et al., StarGAN v2, CVPR "
-        "2020)", "CC BY-NC 4.0",
-    ),
+    "cats": (AFHQ, "CC BY-NC 4.0"),
     "shoes": (
         "8,686 thumbnails of shoes on white from the public set Fashion Product Images (Small), "
         "a shop's catalogue, whose licence could not be verified", "unverified data",
@@ -41,8 +40,7 @@ SOURCES = {  # data and licence of the shipped weights, by the first word of a m
     ),
     "shirts": (
         "3,107 photographs of garments, laid or hung (github.com/alexeygrigorev/clothing-dataset, "
-        "CC0 1.0); the weights that it began with: AFHQ v1, train/cat: 4,897 centred cat faces "
-        "(NAVER Corp.; Choi et al., StarGAN v2, CVPR 2020)", "CC BY-NC 4.0",
+        f"CC0 1.0); the weights that it began with: {AFHQ}", "CC BY-NC 4.0",
     ),
 }
 

@@ -38,17 +38,16 @@ def widened(small: Tensors, large: StyleGAN2) -> Tensors:
                 f"which there is no room in {new}: start from a StyleGAN2 with the same codes and "
                 f"no more channels (--start-from)."
             )
+    for key, new in found.items():
+        if key.endswith("torgb.weight"):  # new channels and resolutions add no colour yet
+            new.zero_()
     for key, old in small.items():
         new = found[key]
         if key.endswith("torgb.weight"):  # its sum over inputs is divided by √inputs
-            new.zero_()
             old = old * math.sqrt(new.shape[1] / old.shape[1])
         elif old.ndim == 4 and key.endswith("weight"):
             new[: len(old), old.shape[1] :] = 0
         new[tuple(slice(n) for n in old.shape)] = old
-    for key in found.keys() - small.keys():
-        if key.endswith("torgb.weight"):
-            found[key].zero_()
     return found
 
 
@@ -81,20 +80,19 @@ def deepened(small: Tensors, large: dcgan.Discriminator) -> Tensors:
     found = {key: value.clone() for key, value in large.state_dict().items()}
     first, second = list(large.convs)[:2]
     edge, inner = f"convs.{first}.", f"convs.{second}."
-    kept = {key: value for key, value in found.items() if not key.startswith(edge)}
-    reads = small.get(f"{inner}weight")
-    if small.keys() != kept.keys() or len(found[f"{edge}bias"]) < 6 or any(
-        value.shape != small[key].shape for key, value in kept.items() if key != f"{inner}weight"
-    ) or reads.shape[0] != kept[f"{inner}weight"].shape[0]:
+    wanted = {key: value.shape for key, value in found.items() if not key.startswith(edge)}
+    wanted[f"{inner}weight"] = (len(found[f"{inner}bias"]), 3, 4, 4)  # it still reads pictures
+    fits = wanted == {key: value.shape for key, value in small.items()}
+    if not fits or len(found[f"{edge}bias"]) < 6:
         raise ValueError(
             "the critic has other layers than this one has behind its first, so it can't be "
             "deepened: pass that of a DCGAN for pictures of half the size (--critic)."
         )
-    found |= {key: value for key, value in small.items() if key != f"{inner}weight"}
+    weight, reads = found[f"{inner}weight"].zero_(), small[f"{inner}weight"]
+    weight[:, :6] = torch.cat([reads, -reads], dim=1) / 1.2
+    found |= small | {f"{inner}weight": weight}
     mean = torch.zeros(3, 3, 4, 4)
     mean[range(3), range(3), 1:3, 1:3] = 1 / 4
     found[f"{edge}weight"][:6] = torch.cat([mean, -mean])
     found[f"{edge}bias"][:6] = 0
-    weight = found[f"{inner}weight"].zero_()
-    weight[:, :6] = torch.cat([reads, -reads], dim=1) / 1.2
     return found
