@@ -10,8 +10,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from course_lib.checks import require_image, require_number, require_option, require_same_shape
+from course_lib.checks import (
+    require_count,
+    require_image,
+    require_number,
+    require_option,
+    require_same_shape,
+)
 from course_lib.generators.base import Generator
+from course_lib.lite0 import load_lite0, shown
 from course_lib.shapes import Image
 from course_lib.weights import import_torchvision
 
@@ -49,6 +56,28 @@ def perceptual_loss(generator: Generator) -> Loss:
             f"pass loss=pixel_loss, or lpips_loss() where its weights are at hand."
         )
 
+    return _feature_loss(generator.discriminator_features)
+
+
+def lite0_loss(*, seen_at: int = 128) -> Loss:
+    """Distance in the features of EfficientNet-Lite0, which has seen all sorts of pictures.
+
+    It serves every generator, with or without a discriminator, and pictures of any size.
+
+    Source: as `perceptual_loss`; the network: `course_lib.lite0`.
+
+    Args:
+        seen_at: the size at which the network is shown the pictures, at least 32.
+    Raises:
+        FileNotFoundError: the network's weights are not installed.
+    """
+    require_count(seen_at, "seen_at", least=32)
+    load_lite0()  # or say at once that it is missing
+    return _feature_loss(lambda image: load_lite0(image.device)(shown(image, seen_at)))
+
+
+def _feature_loss(look: Callable[[Tensor], list[Tensor]]) -> Loss:
+    """Σ over layers of the mean squared distance of feature vectors of length 1."""
     seen: dict[str, object] = {"target": None}  # a search asks for the same photo at each step
 
     def loss(image: Image, target: Image) -> Float[Tensor, " batch"]:
@@ -64,7 +93,7 @@ def perceptual_loss(generator: Generator) -> Loss:
                    for a, b in zip(features(image), wanted, strict=True))
 
     def features(image: Image) -> list[Tensor]:
-        return [_unit(one) for one in generator.discriminator_features(image)]
+        return [_unit(one) for one in look(image)]
 
     return loss
 

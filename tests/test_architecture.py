@@ -13,8 +13,8 @@ HOUSE = Path(__file__).parents[1] / "course_lib"
 # The syllabus. A module imports only what stands before it.
 READING_ORDER = """
     shapes results checks  images weights  gradients solvers  smoothing blending warping
-    generators  losses encoders classifiers  projection tuning  guidance transfer directions naming
-    text metrics plotting feedback  widgets  training
+    generators  lite0 losses encoders classifiers  projection tuning  guidance transfer directions
+    naming text metrics plotting feedback  widgets  training
 """.split()
 
 # Packages with an order of their own; their front door, __init__, comes last.

@@ -4,7 +4,14 @@ import pytest
 import torch
 
 from course_lib.generators.stylegan2 import StyleGAN2
-from course_lib.losses import lpips_loss, perceptual_loss, pixel_loss, weighted_sum
+from course_lib.images import load_image
+from course_lib.losses import (
+    lite0_loss,
+    lpips_loss,
+    perceptual_loss,
+    pixel_loss,
+    weighted_sum,
+)
 from course_lib.weights import StoredWeights, import_torchvision
 from tests.test_stylegan2 import SMALL, random_weights
 
@@ -111,3 +118,27 @@ def test_a_generator_without_discriminator_names_the_alternatives(rng):
     own = {k: v for k, v in random_weights(SMALL, rng).tensors.items() if k[0] == "G"}
     with pytest.raises(ValueError, match="pixel_loss"):
         perceptual_loss(StyleGAN2.from_weights(StoredWeights(own, {}), "alone"))
+
+
+def test_lite0_loss_is_a_distance_at_any_size(pair):
+    a, b = pair
+    for images in (pair, [torch.nn.functional.interpolate(x, (40, 24)) for x in pair]):
+        a, b = images
+        loss = lite0_loss(seen_at=32)
+        assert torch.equal(loss(a, a), torch.zeros(3)) and (loss(a, b) > 0.1).all()
+        torch.testing.assert_close(loss(a, b), loss(b, a))
+        slope = torch.autograd.grad(loss(a.requires_grad_(), b).sum(), a)[0]
+        assert slope.isfinite().all() and (slope.flatten(1).norm(dim=1) > 0).all()
+
+
+def test_lite0_loss_minds_what_pixels_do_not():
+    photo = load_image("chelsea", size=64)[None]
+    shifted, dimmed = photo.roll(2, dims=-1), photo * 0.85
+    assert pixel_loss(shifted, photo) == pytest.approx(float(pixel_loss(dimmed, photo)), rel=0.5)
+    blurred = torch.nn.functional.avg_pool2d(photo, 5, 1, 2)
+    assert lite0_loss()(blurred, photo) > 2 * lite0_loss()(dimmed, photo)
+
+
+def test_lite0_loss_refuses_a_size_at_which_nothing_is_seen():
+    with pytest.raises(ValueError, match="at least 32"):
+        lite0_loss(seen_at=16)

@@ -1,10 +1,14 @@
 """Numbers for how well a generator or an edit did."""
 
+from functools import partial
+
 import pytest
 import torch
 
+from course_lib import metrics
 from course_lib.blending import seamless_clone
 from course_lib.generators import load_generator
+from course_lib.images import load_image
 from course_lib.metrics import (
     clone_energies,
     detail_energy,
@@ -185,3 +189,36 @@ def test_detail_is_what_half_the_size_cannot_hold(rng):
     noise, soft = detail_energy(image), detail_energy(large)
     assert noise.shape == (2,) and (soft < 0.1 * noise).all()
     torch.testing.assert_close(detail_energy(2 * image[0]), 4 * noise[0])
+
+
+def test_the_frechet_distance_of_gaussians_is_its_closed_form(rng):
+    first = torch.randn(4000, 6, generator=rng, dtype=torch.float64) * torch.arange(1, 7)
+    second = first * 2 + 3  # covariances 4 times as large, along the same axes
+    spread = (first.var(dim=0)).sum()
+    assert metrics._frechet(first, first) == pytest.approx(0, abs=1e-6)
+    expected = float((first.mean(dim=0) + 3).square().sum() + spread)
+    assert metrics._frechet(first, second) == pytest.approx(expected, rel=1e-6)
+
+
+def test_the_frechet_distance_agrees_with_a_matrix_root(rng):
+    from scipy.linalg import sqrtm
+
+    mix = torch.randn(5, 5, generator=rng, dtype=torch.float64)
+    first, second = (torch.randn(50, 5, generator=rng, dtype=torch.float64) for _ in range(2))
+    second = second @ mix + 1
+    a, b = torch.cov(first.T).numpy(), torch.cov(second.T).numpy()
+    expected = float((first.mean(dim=0) - second.mean(dim=0)).square().sum()) + (
+        a + b - 2 * sqrtm(a @ b)).real.trace()
+    assert metrics._frechet(first, second) == pytest.approx(expected, rel=1e-6)
+
+
+def test_the_frechet_distance_tells_photographs_from_their_like(rng):
+    photo = torch.nn.functional.interpolate(load_image("chelsea", size=96)[None], (96, 96))
+    corners = torch.randint(64, (40, 2), generator=rng)
+    crops = torch.cat([photo[..., y:y + 32, x:x + 32] for y, x in corners])
+    noisy = (crops + 0.1 * torch.randn(crops.shape, generator=rng)).clamp(0, 1)
+    measure = partial(metrics.frechet_distance, seen_at=32)
+    assert measure(crops, crops) == pytest.approx(0, abs=1e-3)
+    assert measure(crops, noisy) > 3 * measure(crops[::2], crops[1::2])
+    with pytest.raises(ValueError, match="at least two colour pictures"):
+        measure(crops[:1], crops)

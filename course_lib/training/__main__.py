@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 
 from course_lib.generators import load_generator
-from course_lib.training import classifier, dcgan, encoder, polish, stylegan2
+from course_lib.training import classifier, dcgan, encoder, polish, projected, stylegan2
 from course_lib.training.data import read_pictures
 from course_lib.training.loop import Training, train
 from course_lib.weights import read_weights
@@ -27,6 +27,7 @@ FAMILIES = {
     "dcgan": (dcgan, dcgan.DCGANTraining),
     "encoder": (encoder, encoder.EncoderTraining),
     "polish": (polish, polish.PolishTraining),
+    "projected": (projected, projected.ProjectedTraining),
     "stylegan2": (stylegan2, stylegan2.StyleGAN2Training),
 }
 

@@ -15,10 +15,12 @@ Batch = Float[Tensor, "batch 3 height width"]
 
 
 def augment(
-    images: Batch, translation: float | int, recoloring: float | int, rng: torch.Generator
+    images: Batch, translation: float | int, recoloring: float | int, rng: torch.Generator,
+    cutout: float | int = 0,
 ) -> Batch:
-    """Both of the below, laid out as convolutions like it best."""
+    """All of the below, laid out as convolutions like it best."""
     images = recolor(translate(images, translation, rng), recoloring, rng)
+    images = cut_out(images, cutout, rng)
     return images.contiguous(memory_format=torch.channels_last)
 
 
@@ -49,3 +51,15 @@ def recolor(images: Batch, strength: float | int, rng: torch.Generator) -> Batch
     images = gray + (images - gray) * (1 + saturation)
     mean = images.mean(dim=(1, 2, 3), keepdim=True)
     return mean + (images - mean) * (1 + contrast)
+
+
+def cut_out(images: Batch, fraction: float | int, rng: torch.Generator) -> Batch:
+    """Grey out a square of `fraction` of each picture's size, anywhere, the edges included."""
+    size = images.shape[-1]
+    if fraction == 0:
+        return images
+    centers = torch.rand(2, len(images), 1, generator=rng) * size
+    steps = torch.arange(size) + 0.5
+    rows, columns = ((steps - center).abs() < fraction * size / 2 for center in centers)
+    hole = (rows[:, :, None] & columns[:, None, :]).to(images.device)
+    return images.masked_fill(hole[:, None], 0)
