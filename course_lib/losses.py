@@ -56,7 +56,7 @@ def perceptual_loss(generator: Generator) -> Loss:
             f"pass loss=pixel_loss, or lpips_loss() where its weights are at hand."
         )
 
-    return _feature_loss(generator.discriminator_features)
+    return _feature_loss(lambda images: generator.discriminator_features(images))
 
 
 def lite0_loss(*, seen_at: int = 128) -> Loss:

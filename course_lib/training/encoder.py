@@ -13,9 +13,9 @@ from torch import Tensor
 
 from course_lib.encoders import Encoder, EncoderConfig
 from course_lib.generators.base import Generator
-from course_lib.losses import perceptual_loss, pixel_loss
+from course_lib.losses import lite0_loss, pixel_loss
 from course_lib.training.data import Dataset, draw_batch
-from course_lib.training.objective import ema_decay, follow
+from course_lib.training.objective import ema_decay, follow, frozen_precision
 from course_lib.weights import StoredWeights
 
 
@@ -90,7 +90,7 @@ class EncoderTraining:
             self.encoder.mean.copy_(generator.latent_mean("w"))
         self.average.load_state_dict(self.encoder.state_dict())
         self.std = generator.latent_std(space)
-        self.perceptual = perceptual_loss(generator)
+        self.perceptual = lite0_loss()
         self.optimizer = torch.optim.Adam(self.encoder.parameters(), lr=recipe.learning_rate)
         self.seen = 0
 
@@ -108,13 +108,14 @@ class EncoderTraining:
             code = self.generator.sample_latent(recipe.batch, space=space, rng=self.rng)
             sampled = self.generator.decode(code, space=space).clamp(0, 1)
         images = torch.cat([real, sampled]).contiguous(memory_format=torch.channels_last)
-        found = self.encoder(images)
-        rebuilt = self.generator.decode(found, space=space)
-        losses = {
-            "perceptual": self.perceptual(rebuilt[: recipe.batch], real).mean(),
-            "pixels": pixel_loss(rebuilt, images).mean(),
-            "code": ((found[recipe.batch :] - code) / self.std).square().mean(),
-        }
+        with frozen_precision(self.device):
+            found = self.encoder(images)
+            rebuilt = self.generator.decode(found, space=space).float()
+            losses = {
+                "perceptual": self.perceptual(rebuilt[: recipe.batch], real).mean(),
+                "pixels": pixel_loss(rebuilt, images).mean(),
+                "code": ((found[recipe.batch :] - code) / self.std).square().mean(),
+            }
         weights = {"perceptual": 1, "pixels": recipe.pixels, "code": recipe.code}
         self.optimizer.zero_grad()
         sum(weights[name] * value for name, value in losses.items()).backward()

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from course_lib.generators import load_generator
 from course_lib.generators.base import Card, Generator
-from course_lib.metrics import sliced_wasserstein
+from course_lib.metrics import frechet_distance, sliced_wasserstein
 from course_lib.training.data import Dataset, read_pictures
 from course_lib.training.loop import save_sheet
 from course_lib.weights import save_weights
@@ -37,6 +37,10 @@ SOURCES = {  # data and licence of the shipped weights, by the first word of a m
     "bags": (
         "2,811 thumbnails of bags on white from the public set Fashion Product Images (Small), "
         "a shop's catalogue, whose licence could not be verified", "unverified data",
+    ),
+    "clothes": (
+        "4,768 garments and shoes, cut out of their photographs (github.com/alexeygrigorev/"
+        "clothing-dataset, by Alexey Grigorev and its contributors, free for any purpose)", "MIT",
     ),
     "shirts": (
         "3,107 photographs of garments, laid or hung (github.com/alexeygrigorev/clothing-dataset, "
@@ -73,7 +77,8 @@ def export(
         before = previous.measured.get("distance" if older else "previous distance")
         measured |= {} if before is None else {"previous distance": before}
     counted = "not counted" if recognized is None else f"{recognized} of 100 recognised"
-    quality = f"{counted}, distance {measured['distance']} (floor {measured['floor']})"
+    quality = (f"{counted}, distance {measured['distance']} (floor {measured['floor']}), "
+               f"Fréchet {measured['frechet']} ({measured['frechet floor']})")
     card = Card(name, family, generator.resolution, path.stat().st_size, license, quality,
                 source, history, measured, faults)
     card.write(path.with_suffix(".json"))
@@ -161,7 +166,7 @@ def trained(run: Path) -> str:
 
 @torch.no_grad()
 def measure(generator: Generator, data: Dataset, *, pictures: int = 1000) -> dict[str, object]:
-    """Distance to the real pictures, the floor (real against real), and times on this machine."""
+    """Distances to the real pictures, their floors (real against real), times on this machine."""
     rng = torch.Generator().manual_seed(0)
     pictures = min(pictures, len(data) // 2)
     order = torch.randperm(len(data), generator=rng)
@@ -175,6 +180,8 @@ def measure(generator: Generator, data: Dataset, *, pictures: int = 1000) -> dic
     return {
         "distance": round(float(distance.mean()), 1), "floor": round(float(floor.mean()), 1),
         "distance by level": [round(float(d), 1) for d in distance],
+        "frechet": round(frechet_distance(real, fake), 1),
+        "frechet floor": round(frechet_distance(real, held), 1),
         "ms for 1": round(_best(lambda: generator.decode(z[:1])), 1),
         "ms for 16": round(_best(lambda: generator.decode(z)), 1),
     }
@@ -235,7 +242,8 @@ def main() -> None:
     if bool(chosen.source) != bool(chosen.license):
         parser.error("--source and --license go together: what it learnt from decides who may use "
                      "the weights")
-    checkpoint = chosen.run / "checkpoint.pt"
+    best = chosen.run / "best.pt"
+    checkpoint = best if best.is_file() else chosen.run / "checkpoint.pt"
     if not checkpoint.is_file():
         parser.error(f"{checkpoint} does not exist: pass the folder of a training run with --run")
     try:

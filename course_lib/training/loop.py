@@ -1,7 +1,9 @@
 """Steps until the time or the recipe is over: a progress bar, a log, sheets, checkpoints."""
 
 import json
+import math
 import os
+import shutil
 import time
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -31,6 +33,14 @@ class Training(Protocol):
 
     def load(self, state: dict) -> None:
         """Go on from there."""
+
+
+@runtime_checkable
+class Measured(Protocol):
+    """A training that can tell how good it is: the best state is kept beside the last."""
+
+    def distance(self) -> float:
+        """From the set's pictures to its own; less is better."""
 
 
 def train(
@@ -79,12 +89,26 @@ def _report(
     means = {name: round(float(torch.stack(v).mean()), 4) for name, v in total.items()}
     line = {"pictures": training.seen, "seconds": round(seconds), **means,
             "device": device_name(training.device)}
+    best = math.inf
+    if isinstance(training, Measured):
+        best = lowest_distance(folder)
+        line["frechet"] = round(training.distance(), 1)
     with open(folder / "log.jsonl", "a", encoding="utf-8") as log:
         log.write(json.dumps(line) + "\n")
     save_sheet(training.samples(100), folder / f"sheet-{training.seen // 1000:05d}k.jpg")
     whole = folder / "checkpoint.part"
     torch.save(training.state(), whole)
+    if line.get("frechet", math.inf) < best:
+        shutil.copyfile(whole, folder / "best.part")
+        os.replace(folder / "best.part", folder / "best.pt")
     os.replace(whole, folder / "checkpoint.pt")  # never half a checkpoint
+
+
+def lowest_distance(folder: Path) -> float:
+    """Of all that the log of a run tells; infinite before the first."""
+    log = folder / "log.jsonl"
+    lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
+    return min((json.loads(line).get("frechet", math.inf) for line in lines), default=math.inf)
 
 
 def device_name(device: torch.device) -> str:

@@ -69,6 +69,16 @@ def precision(device: torch.device) -> torch.autocast:
     return torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda")
 
 
+def frozen_precision(device: torch.device) -> torch.autocast:
+    """bfloat16 wherever the machine multiplies it, CPUs with AMX included.
+
+    For training through frozen features, which bear it: on such a CPU twice as fast there.
+    """
+    fast = device.type == "cuda" or (
+        device.type == "cpu" and torch.cpu.get_capabilities().get("amx_bf16", False))
+    return torch.autocast(device.type, torch.bfloat16, enabled=fast)
+
+
 def take_over(module: nn.Module, tensors: dict[str, Tensor], name: str, advice: str) -> None:
     """Give a player stored weights, if they have just its names and shapes.
 

@@ -26,10 +26,17 @@ from course_lib.generators.dcgan import DCGAN, DCGANConfig
 from course_lib.generators.stylegan2 import StyleGAN2
 from course_lib.generators.stylegan2_networks import StyleGAN2Config, official_channels
 from course_lib.lite0 import TAPS, load_lite0, shown
+from course_lib.metrics import frechet_distance
 from course_lib.training.augment import augment
 from course_lib.training.data import Dataset, draw_batch, halved
 from course_lib.training.dcgan import settle_statistics
-from course_lib.training.objective import ema_decay, follow, improve, take_over
+from course_lib.training.objective import (
+    ema_decay,
+    follow,
+    frozen_precision,
+    improve,
+    take_over,
+)
 from course_lib.training.stylegan2 import NEW_WEIGHTS, center_mean
 from course_lib.training.widen import widened
 from course_lib.weights import StoredWeights
@@ -157,6 +164,8 @@ class ProjectedTraining:
         average: the generator with averaged weights, the one that is kept.
         seen: real pictures shown so far, all processes together; begun: of them, those that the
             weights it started from had seen.
+        discriminator: of the weights it started from, kept as it is for losses that look through
+            it; empty for a new model.
     """
 
     def __init__(self, recipe: Recipe, data: Dataset, *, device: torch.device,
@@ -164,6 +173,7 @@ class ProjectedTraining:
         self.recipe, self.device, self.processes = recipe, device, processes
         self.pictures = halved(data, recipe.resolution).to(device)
         self.seen, self.steps, self.begun = 0, 0, 0
+        self.discriminator: dict[str, Tensor] = {}
         with torch.random.fork_rng(devices=[]):  # the same new weights in every process
             torch.manual_seed(NEW_WEIGHTS + recipe.seed)
             generator, critic = new_generator(recipe), ProjectedDiscriminator(recipe.seen_at)
@@ -192,7 +202,7 @@ class ProjectedTraining:
     def step(self) -> dict[str, Tensor]:
         """Show one batch to both players; their losses."""
         self._set_rates()
-        with self._precision():
+        with frozen_precision(self.device):
             fake = self._paint()
             judged = self.critic.features(self._augmented(fake))
             losses = self._critic_step([one.detach() for one in judged])
@@ -221,11 +231,18 @@ class ProjectedTraining:
         return torch.cat([self.average.decode(some, space=space)
                           for some in latent.split(25)]).clamp(0, 1)
 
+    def distance(self, n: int = 500) -> float:
+        """The Fréchet distance of `n` samples, untruncated, from as many pictures of the set."""
+        chosen = torch.randperm(len(self.pictures), generator=torch.Generator().manual_seed(0))
+        real = self.pictures[chosen[:n].to(self.device)].float() / 255
+        return frechet_distance(real, self.samples(n, truncation_psi=1),
+                                seen_at=self.recipe.seen_at)
+
     def state(self) -> dict:
         """All that training goes on from; tensors and numbers only."""
         return {name: one.state_dict() for name, one in self._parts().items()} | {
             "seen": self.seen, "steps": self.steps, "begun": self.begun,
-            "rng": self.rng.get_state(),
+            "discriminator": self.discriminator, "rng": self.rng.get_state(),
         }
 
     def load(self, state: dict) -> None:
@@ -233,6 +250,7 @@ class ProjectedTraining:
         for name, one in self._parts().items():
             one.load_state_dict(state[name])
         self.seen, self.steps, self.begun = state["seen"], state["steps"], state["begun"]
+        self.discriminator = state["discriminator"]
         self.rng.set_state(state["rng"].cpu())
 
     def start_from(self, weights: StoredWeights) -> None:
@@ -242,15 +260,12 @@ class ProjectedTraining:
             own = widened(own, self.generator)
         for module in (self.generator, self.average):
             take_over(module, own, "generator", "take weights that this recipe made")
+        self.discriminator = part(weights.tensors, "D.")
         self.seen = self.begun = int(weights.settings["pictures"])
 
     def _parts(self) -> dict[str, nn.Module | torch.optim.Optimizer]:
         return {"generator": self.generator, "average": self.average, "critic": self.critic,
                 "g_optimizer": self.g_optimizer, "d_optimizer": self.d_optimizer}
-
-    def _precision(self) -> torch.autocast:
-        return torch.autocast(self.device.type, torch.bfloat16,
-                              enabled=self.device.type in ("cuda", "cpu"))
 
     def _set_rates(self) -> None:
         left = 1 - (self.seen - self.begun) / (1000 * self.recipe.thousands)
