@@ -148,7 +148,10 @@ def sliced_wasserstein(
 
 
 @torch.no_grad()
-def frechet_distance(real: Image, generated: Image, *, seen_at: int = 128) -> float:
+def frechet_distance(
+    real: Float[Tensor, "pictures 3 _ _"], generated: Float[Tensor, "others 3 _ _"], *,
+    seen_at: int = 128,
+) -> float:
     """How far two sets of pictures differ in what a network that knows the world sees in them.
 
     As the Fréchet inception distance, with the 320 numbers of EfficientNet-Lite0's last block,
