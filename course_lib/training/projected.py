@@ -37,7 +37,7 @@ from course_lib.training.objective import (
     improve,
     take_over,
 )
-from course_lib.training.stylegan2 import NEW_WEIGHTS, center_mean
+from course_lib.training.stylegan2 import NEW_WEIGHTS, center_mean, mixed_codes
 from course_lib.training.widen import widened
 from course_lib.weights import StoredWeights
 
@@ -278,16 +278,10 @@ class ProjectedTraining:
     def _paint(self) -> Tensor:
         """A batch of generated pictures in [-1, 1]."""
         recipe = self.recipe
-        z = torch.randn(2 * recipe.batch, recipe.z_dim, generator=self.rng).to(self.device)
         if recipe.family == "dcgan":
-            return self.generator(z[: recipe.batch]).float()
-        first, second = self.generator.mapping(z).chunk(2)
-        rows = self.generator.config.num_ws
-        crossover = torch.randint(1, rows, (recipe.batch,), generator=self.rng)
-        mixed = torch.rand(recipe.batch, generator=self.rng) < recipe.mixing
-        crossover = torch.where(mixed, crossover, rows).to(self.device)
-        later = torch.arange(rows, device=self.device) >= crossover[:, None]
-        w_plus = torch.where(later[..., None], second[:, None], first[:, None])
+            z = torch.randn(recipe.batch, recipe.z_dim, generator=self.rng)
+            return self.generator(z.to(self.device)).float()
+        w_plus = mixed_codes(self.generator, recipe.batch, recipe.mixing, self.rng)
         return self.generator.synthesis(w_plus, noise="none").float()
 
     def _augmented(self, images: Tensor) -> Tensor:

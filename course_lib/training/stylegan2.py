@@ -250,15 +250,7 @@ class StyleGAN2Training:
         self.d_optimizer = _adam(judges, rate, recipe.r1_every)
 
     def _codes(self) -> Tensor:
-        """w_plus (batch, num_ws, w_dim); a share of them changes code at a random row."""
-        rows, batch = self.generator.config.num_ws, self.stage.batch
-        z = torch.randn(2 * batch, self.recipe.z_dim, generator=self.rng).to(self.device)
-        first, second = self.generator.mapping(z).chunk(2)
-        crossover = torch.randint(1, rows, (batch,), generator=self.rng)
-        mixed = torch.rand(batch, generator=self.rng) < self.recipe.mixing
-        crossover = torch.where(mixed, crossover, rows).to(self.device)
-        later = torch.arange(rows, device=self.device) >= crossover[:, None]
-        return torch.where(later[..., None], second[:, None], first[:, None])
+        return mixed_codes(self.generator, self.stage.batch, self.recipe.mixing, self.rng)
 
     def _paint(self, w_plus: Tensor) -> Tensor:
         with precision(self.device):
@@ -312,6 +304,20 @@ def _adam(modules: list[nn.Module], rate: float, every: int) -> torch.optim.Adam
     share = every / (every + 1) if every else 1
     parameters = [parameter for module in modules for parameter in module.parameters()]
     return torch.optim.Adam(parameters, lr=rate * share, betas=(0.0, 0.99**share), eps=1e-8)
+
+
+def mixed_codes(
+    generator: StyleGAN2, batch: int, mixing: float | int, rng: torch.Generator
+) -> Tensor:
+    """w_plus (batch, num_ws, w_dim); a share `mixing` of them changes code at a random row."""
+    rows, device = generator.config.num_ws, generator.device
+    z = torch.randn(2 * batch, generator.config.z_dim, generator=rng).to(device)
+    first, second = generator.mapping(z).chunk(2)
+    crossover = torch.randint(1, rows, (batch,), generator=rng)
+    mixed = torch.rand(batch, generator=rng) < mixing
+    crossover = torch.where(mixed, crossover, rows).to(device)
+    later = torch.arange(rows, device=device) >= crossover[:, None]
+    return torch.where(later[..., None], second[:, None], first[:, None])
 
 
 @torch.no_grad()
