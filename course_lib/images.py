@@ -6,35 +6,19 @@ A picture is a float tensor (3, height, width) in [0, 1], RGB.
 import contextlib
 import math
 import os
-import warnings
 from pathlib import Path
 
 import numpy as np
 import PIL
 import PIL.Image
-import PIL.ImageOps
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.nn.functional import interpolate
 
 from course_lib.checks import require_count, require_image
+from course_lib.pixels import SAMPLES, read_pixels
 from course_lib.shapes import Image
-
-SAMPLES = {  # photographs inside scikit-image's wheel, so that nothing is downloaded
-    "astronaut": "astronaut.png",
-    "camera": "camera.png",
-    "chelsea": "chelsea.png",
-    "coffee": "coffee.png",
-    "coins": "coins.png",
-    "hubble": "hubble_deep_field.jpg",
-    "moon": "moon.png",
-    "motorcycle": "motorcycle_left.png",
-    "page": "page.png",
-    "rocket": "rocket.jpg",
-    "text": "text.png",
-}
-
 
 MAX_SIDE = 16384  # of a resized or cropped picture, in pixels: beyond, memory runs out first
 
@@ -71,7 +55,8 @@ def load_image(
     Args:
         source: a path, a PIL image, an array (height, width[, 1, 3 or 4]) of bool, uint8,
             uint16 or of floats in [0, 1], or the name of a sample (`sample_names()`). A
-            camera's EXIF orientation is applied; transparent pixels are laid on white.
+            camera's EXIF orientation and a file's colour profile are applied, so that colours
+            are sRGB's; transparent pixels are laid on white.
         size: the longer side of the result in pixels, the aspect ratio kept. None keeps
             the size.
         device: where the tensor goes; `default_device()` if None.
@@ -85,7 +70,7 @@ def load_image(
     if size is not None:
         require_count(size, "size", most=MAX_SIDE)
     device = default_device() if device is None else _usable(device, "device")
-    pixels = torch.from_numpy(_rgb_on_white(_read(source))).movedim(-1, 0)
+    pixels = torch.from_numpy(read_pixels(source)).movedim(-1, 0)
     if size is not None:
         scale = size / max(pixels.shape[-2:])
         pixels = _resize(pixels, [max(1, round(side * scale)) for side in pixels.shape[-2:]])
@@ -211,111 +196,6 @@ def _inside(
             f"square might hold nothing of it: give (x, y) in pixels inside the picture."
         )
     return x, y
-
-
-def _read(source: str | Path | PIL.Image.Image | np.ndarray) -> np.ndarray:
-    if isinstance(source, np.ndarray):
-        return source
-    if not isinstance(source, str | Path | PIL.Image.Image):
-        raise ValueError(
-            f"source is a {type(source).__name__}, which can't be read as a picture: pass a "
-            f"path, a PIL image, an array, or one of {', '.join(sample_names())}."
-        )
-    path = None if isinstance(source, PIL.Image.Image) else _existing(source)
-    try:
-        with warnings.catch_warnings():
-            # Pillow warns from 89 megapixels on, which panoramas have, and refuses from 179 on.
-            warnings.simplefilter("ignore", PIL.Image.DecompressionBombWarning)
-            if path is None:
-                return _decode(source)
-            with PIL.Image.open(path) as picture:
-                return _decode(picture)
-    except Exception as error:  # broken files make decoders trip over anything
-        reason, remedy = _diagnose(error, path)
-        raise ValueError(
-            f"{path.name if path else 'source'} can't be read as a picture ({reason}): {remedy}."
-        ) from error
-
-
-def _diagnose(error: Exception, path: Path | None) -> tuple[str, str]:
-    """Why a picture can't be read, and what to do about it."""
-    if isinstance(error, PIL.Image.DecompressionBombError):
-        return "it is too large to be safe", "make it smaller in a picture viewer first"
-    if not isinstance(error, PIL.UnidentifiedImageError):
-        return " ".join(str(error).split()), (
-            "it may be broken or unfinished; open it in a picture viewer and save it as PNG or JPEG"
-        )
-    head = b""
-    if path is not None:
-        with path.open("rb") as file:
-            head = file.read(12)
-    if head[4:8] == b"ftyp" and head[8:11] in (b"hei", b"hev", b"mif", b"msf"):
-        return "it is a HEIC file, as many phones write them", "export it as JPEG"
-    return "no known picture format", "open it in a picture viewer and save it as PNG or JPEG"
-
-
-def _existing(source: str | Path) -> Path:
-    if str(source) in SAMPLES:
-        import skimage  # here, so that training runs where it is not installed
-
-        return Path(skimage.__file__).parent / "data" / SAMPLES[str(source)]
-    path = os.path.expanduser(source)
-    if not os.path.isfile(path):  # not Path.is_file, which trips over names that are too long
-        what = "a folder" if os.path.isdir(path) else "neither a file nor a sample"
-        raise FileNotFoundError(
-            f"{str(source)!r} is {what}, so there is no picture to load: check the path, or take "
-            f"one of {', '.join(sample_names())}."
-        )
-    return Path(path)
-
-
-def _decode(picture: PIL.Image.Image) -> np.ndarray:
-    picture = PIL.ImageOps.exif_transpose(picture)
-    if picture.mode.startswith("I;16") or picture.mode == "F":
-        return np.array(picture)
-    if picture.mode == "I":  # 32 bits, but so are 16-bit files of some formats
-        values = np.array(picture)
-        small = values.min() >= 0 and values.max() < 2**16
-        return values.astype(np.uint16) if small else values
-    return np.array(picture.convert("RGBA" if picture.has_transparency_data else "RGB"))
-
-
-def _rgb_on_white(array: np.ndarray) -> Float[np.ndarray, "height width 3"]:
-    channels = array.shape[2] if array.ndim == 3 else 1
-    if array.ndim not in (2, 3) or array.size == 0 or channels not in (1, 3, 4):
-        raise ValueError(
-            f"source is an array of shape {array.shape}, which is no picture: pass "
-            f"(height, width) or (height, width, 3 or 4)."
-        )
-    pixels = _in_unit_range(array).reshape(*array.shape[:2], channels)
-    if channels == 4:
-        pixels, alpha = pixels[..., :3], pixels[..., 3:]
-        return pixels * alpha + (1 - alpha)
-    return np.broadcast_to(pixels, (*array.shape[:2], 3)).copy()
-
-
-def _in_unit_range(array: np.ndarray) -> Float[np.ndarray, "..."]:
-    if array.dtype == bool:
-        return array.astype(np.float32)
-    if array.dtype.kind == "u" and array.dtype.itemsize <= 2:
-        return array.astype(np.float32) / np.iinfo(array.dtype).max
-    if array.dtype.kind != "f":
-        raise ValueError(
-            f"source holds {array.dtype} values, so its brightness is unclear: convert it to "
-            f"uint8, or to floats in [0, 1]."
-        )
-    if not np.isfinite(array).all():
-        raise ValueError(
-            "source holds NaN or infinity, which are no brightness: replace them, for instance "
-            "with np.nan_to_num."
-        )
-    slack = 1e-6  # what resizing in floats may leave
-    if array.min() < -slack or array.max() > 1 + slack:
-        raise ValueError(
-            "source holds floats outside [0, 1], so its brightness is unclear: "
-            "divide by its largest possible value first."
-        )
-    return array.clip(0, 1).astype(np.float32)
 
 
 def _resize(image: Image, size: list[int]) -> Float[Tensor, "*batch channels rows columns"]:

@@ -12,9 +12,9 @@ HOUSE = Path(__file__).parents[1] / "course_lib"
 
 # The syllabus. A module imports only what stands before it.
 READING_ORDER = """
-    shapes results checks  images weights  gradients solvers  smoothing blending warping
-    generators  lite0 losses encoders classifiers  projection tuning  guidance transfer directions
-    naming text metrics plotting feedback  widgets  training
+    shapes results checks  pixels images weights  gradients solvers  smoothing blending warping
+    generators  lite0 losses encoders classifiers  projection tuning  guidance transfer directions naming
+    text metrics plotting feedback  widgets  training
 """.split()
 
 # Packages with an order of their own; their front door, __init__, comes last.

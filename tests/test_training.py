@@ -15,6 +15,7 @@ import torch
 
 from course_lib.generators import Card, load_generator
 from course_lib.generators.stylegan2_networks import smooth, upsample
+from course_lib.images import load_image
 from course_lib.training.augment import recolor, translate
 from course_lib.training.data import draw_batch, halved, read_pictures
 from course_lib.training.export import export, nearest, rounded
@@ -64,6 +65,31 @@ def test_pictures_are_read_from_zip_and_folder_alike(tmp_path, rng):
     assert torch.equal(read_pictures(tmp_path / "set.zip", 8), expected)
     mean = expected.float().unfold(2, 2, 2).unfold(3, 2, 2).mean(dim=(-1, -2))
     assert (read_pictures(folder, 4).float() - mean).abs().max() <= 1
+
+
+def test_training_reads_pictures_as_everyone_else_does(tmp_path, rng):
+    ramp = np.tile(np.linspace(0, 65535, 8).astype(np.uint16), (8, 1))
+    clear = np.zeros((8, 8, 4), np.uint8)
+    clear[2:6, 2:6] = (200, 50, 50, 255)
+    exif = PIL.Image.Exif()
+    exif[0x112] = 6
+    tall = torch.randint(256, (8, 8, 3), generator=rng, dtype=torch.uint8).numpy()
+    PIL.Image.fromarray(ramp).save(tmp_path / "a.png")
+    PIL.Image.fromarray(clear).save(tmp_path / "b.png")
+    PIL.Image.fromarray(tall).save(tmp_path / "c.jpg", exif=exif, quality=95)
+    (tmp_path / "._a.png").write_bytes(b"a Mac's notes")
+    read = read_pictures(tmp_path, 8)
+    expected = [load_image(tmp_path / name, device="cpu") for name in ("a.png", "b.png", "c.jpg")]
+    assert torch.equal(read, (torch.stack(expected) * 255).round().byte())
+
+
+def test_an_ordinary_jpeg_is_read_as_pillow_decodes_it(tmp_path, rng):
+    array = torch.randint(256, (16, 16, 3), generator=rng, dtype=torch.uint8).numpy()
+    PIL.Image.fromarray(array).save(tmp_path / "a.jpg", quality=90)
+    with PIL.Image.open(tmp_path / "a.jpg") as picture:
+        known = picture.convert("RGB").resize((8, 8), PIL.Image.Resampling.BOX)
+    assert torch.equal(read_pictures(tmp_path, 8)[0].permute(1, 2, 0),
+                       torch.from_numpy(np.array(known)))
 
 
 def test_sets_that_cannot_be_trained_on_are_refused(tmp_path):

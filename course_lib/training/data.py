@@ -11,6 +11,8 @@ import torch.nn.functional as F
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from course_lib.pixels import read_pixels
+
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 
 Dataset = UInt8[Tensor, "pictures 3 _ _"]
@@ -32,15 +34,12 @@ def read_pictures(source: str | Path, resolution: int) -> Dataset:
             f"of square pictures with --data."
         )
     if source.is_dir():
-        paths = sorted(path for path in source.rglob("*") if path.suffix.lower() in SUFFIXES)
+        paths = sorted(path for path in source.rglob("*") if _is_picture(path.name))
         pictures = [_read(path.read_bytes(), path.name, resolution) for path in paths]
     else:
         try:
             with zipfile.ZipFile(source) as archive:
-                names = sorted(
-                    name for name in archive.namelist() if name.lower().endswith(SUFFIXES)
-                    and not name.startswith("__MACOSX/")  # which macOS adds, and no pictures
-                )
+                names = sorted(filter(_is_picture, archive.namelist()))
                 pictures = [_read(archive.read(name), name, resolution) for name in names]
         except zipfile.BadZipFile as error:
             raise ValueError(
@@ -55,16 +54,26 @@ def read_pictures(source: str | Path, resolution: int) -> Dataset:
     return torch.stack(pictures)
 
 
+def _is_picture(name: str) -> bool:
+    """By its ending; beside each file a Mac may write notes, "._a.png", which are no pictures."""
+    path = Path(name)
+    return (path.suffix.lower() in SUFFIXES and not path.name.startswith("._")
+            and "__MACOSX" not in path.parts)
+
+
 def _read(content: bytes, name: str, resolution: int) -> Tensor:
     try:
-        picture = PIL.Image.open(io.BytesIO(content)).convert("RGB")
-    except OSError as error:
+        with PIL.Image.open(io.BytesIO(content)) as picture:
+            pixels = read_pixels(picture)
+    except (OSError, ValueError) as error:
         raise ValueError(f"{name} is no picture, or a broken one: take it out. ({error})") from None
-    if picture.width != picture.height or picture.width < resolution:
+    height, width, _ = pixels.shape
+    if width != height or width < resolution:
         raise ValueError(
-            f"{name} is {picture.width} x {picture.height}, but {resolution} x {resolution} is "
+            f"{name} is {width} x {height}, but {resolution} x {resolution} is "
             f"trained: crop the pictures to squares of at least that size."
         )
+    picture = PIL.Image.fromarray((pixels * 255).round().astype(np.uint8))
     picture = picture.resize((resolution, resolution), PIL.Image.Resampling.BOX)
     return torch.from_numpy(np.array(picture)).permute(2, 0, 1)
 
