@@ -16,7 +16,13 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from course_lib.checks import require_count, require_image, require_number, require_option
+from course_lib.checks import (
+    require_count,
+    require_image,
+    require_number,
+    require_option,
+    require_unit_range,
+)
 from course_lib.encoders import load_encoder
 from course_lib.generators.base import Generator
 from course_lib.losses import Loss, perceptual_loss, pixel_loss, weighted_sum
@@ -316,11 +322,7 @@ def _stuck(energy: _Energy, options: _Options) -> bool:
 def as_batch(target: Image, generator: Generator) -> Float[Tensor, "_ 3 _ _"]:
     """Photos (batch, 3, r, r) on the generator's device; refused if of another size."""
     require_image(target, "target")
-    if target.max() > 2 or target.min() < -1:
-        raise ValueError(
-            f"target reaches from {float(target.min()):.3g} to {float(target.max()):.3g}, but "
-            f"pictures are in [0, 1] here: divide by 255 first."
-        )
+    require_unit_range(target, "target")
     size = (3, generator.resolution, generator.resolution)
     if target.ndim in (3, 4) and target.shape[-2:] == size[1:] and target.shape[-3] != 3:
         raise ValueError(

@@ -23,6 +23,7 @@ from course_lib.checks import (
     require_region,
     require_same_device,
     require_same_shape,
+    require_unit_range,
 )
 from course_lib.results import Solution
 
@@ -119,6 +120,23 @@ def test_what_is_no_mask_is_refused(bad, fragment):
     with pytest.raises(ValueError) as error:
         require_mask(bad, (4, 5), "hole")
     assert_kind(error, "hole", fragment)
+
+
+@pytest.mark.parametrize("scale, shift, remedy", [
+    (255, 0, "divide by 255"), (2, -1, r"pass \(photo \+ 1\) / 2"),
+    (0.8, -0.4, r"pass \(photo \+ 1\) / 2"),
+])
+def test_a_picture_in_another_range_is_told_how_to_come_back(scale, shift, remedy, rng):
+    photo = torch.rand(3, 8, 8, generator=rng)
+    with pytest.raises(ValueError, match=remedy) as error:
+        require_unit_range(photo * scale + shift, "photo")
+    assert_kind(error, "are in [0, 1]")
+
+
+def test_what_a_generator_draws_beyond_the_range_passes(rng):
+    photo = torch.rand(3, 16, 16, generator=rng)
+    photo[0, 0, 0], photo[0, 0, 1], photo[:, 5] = -0.4, 1.8, -0.09
+    require_unit_range(photo, "photo")
 
 
 def test_a_region_leaves_a_pixel_outside():

@@ -242,3 +242,9 @@ def test_no_network_for_w_plus_starts_a_search_in_z():
     photo = shoes.decode(shoes.latent_mean("w")[None], space="w").clamp(0, 1)
     with pytest.raises(ValueError, match="no way leads back to z"):
         project(shoes, photo, space="z", init="encoder", steps=1)
+
+
+def test_a_photo_of_minus_1_to_1_is_refused(generator, photos):
+    photos = (photos - photos.min()) / (photos.max() - photos.min())
+    with pytest.raises(ValueError, match=r"pass \(target \+ 1\) / 2"):
+        project(generator, photos * 2 - 1)

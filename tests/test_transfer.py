@@ -202,6 +202,11 @@ def test_the_naive_ways_are_right_where_nothing_moves_and_nothing_is_fine(after)
     (lambda a: transfer_edit(a, torch.stack([a, a]), misfit=0), "above 0"),
     (lambda a: transfer_edit(a, a[None]), "at least 2"),
     (lambda a: transfer_edit(a, torch.stack([a, a]), strength=2), "at most 1"),
+    (lambda a: transfer_edit(a[None], torch.stack([a, a])), r"photo\[0\] of a batch"),
+    (lambda a: transfer_edit(torch.cat([a, a[:1]]), torch.stack([a, a])), "fourth channel"),
+    (lambda a: transfer_edit(a, a), r"pass the \.frames of an edit"),
+    (lambda a: transfer_edit(a * 2 - 1, torch.stack([a, a])), r"pass \(photo \+ 1\) / 2"),
+    (lambda a: transfer_edit(a, torch.stack([a, a]) * 2 - 1), r"pass \(frames \+ 1\) / 2"),
     (lambda a: add_change(a, a, a[:, :60]), "combined element by element"),
 ])
 def test_a_wrong_call_says_what_to_do(call, sentence, after):

@@ -13,7 +13,13 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from course_lib.checks import require_count, require_image, require_number
+from course_lib.checks import (
+    require_count,
+    require_image,
+    require_number,
+    require_same_device,
+    require_unit_range,
+)
 from course_lib.results import Callback
 from course_lib.shapes import Image
 from course_lib.transfer.flow import (
@@ -75,10 +81,12 @@ def transfer_edit(
             gone; there motion and colour follow the surroundings. None trusts it everywhere.
     Returns:
         The edited photo, unclamped: its detail is moved and recoloured, never redrawn.
+    Raises:
+        ValueError: the photo is not one of three channels, there are less than two frames, or
+            either is not in [0, 1].
     """
-    require_image(photo, "photo", solvable=True)
+    _require_pictures(photo, frames)
     require_number(strength, "strength", least=0, most=1)
-    require_count(len(frames), "number of frames", least=2)
     place = float(strength) * (len(frames) - 1)
     if place == 0:
         return photo.clone()
@@ -89,6 +97,26 @@ def transfer_edit(
         trust=trust,
     )
     return apply_change(photo, *morph.at(place / needed))
+
+
+def _require_pictures(photo: Tensor, frames: Tensor) -> None:
+    require_image(photo, "photo", solvable=True)
+    require_image(frames, "frames", solvable=True)
+    if photo.ndim != 3 or photo.shape[0] != 3:
+        raise ValueError(
+            f"photo has shape {tuple(photo.shape)}, but one picture of red, green and blue is "
+            f"edited at a time, (3, height, width): pass photo[0] of a batch, photo[:3] where "
+            f"there is a fourth channel, photo.expand(3, -1, -1) of a grey one."
+        )
+    if frames.ndim != 4 or frames.shape[1] != 3:
+        raise ValueError(
+            f"frames has shape {tuple(frames.shape)}, but they are pictures on the way from "
+            f"G(z0) to G(z1), (frames, 3, height, width): pass the .frames of an edit."
+        )
+    require_count(len(frames), "number of frames", least=2)
+    require_same_device(photo, frames, ("photo", "frames"))
+    require_unit_range(photo, "photo")
+    require_unit_range(frames, "frames")
 
 
 def follow_morph(
