@@ -3,7 +3,6 @@
 A picture is a float tensor (3, height, width) in [0, 1], RGB.
 """
 
-import contextlib
 import math
 import os
 from pathlib import Path
@@ -19,7 +18,9 @@ from torch.nn.functional import interpolate
 from course_lib.checks import require_count, require_image
 from course_lib.pixels import SAMPLES, read_pixels
 from course_lib.shapes import Image
+from course_lib.writing import whole_file
 
+ICONS = ("ICO", "ICNS")  # formats that change a picture's size
 MAX_SIDE = 16384  # of a resized or cropped picture, in pixels: beyond, memory runs out first
 
 
@@ -31,7 +32,7 @@ def default_device() -> torch.device:
     """
     asked = os.environ.get("COURSE_DEVICE", "").strip()
     if asked:
-        return _usable(asked, "COURSE_DEVICE")
+        return usable_device(asked, "COURSE_DEVICE")
     if torch.cuda.is_available():
         return torch.device("cuda")
     if torch.backends.mps.is_available():
@@ -69,7 +70,7 @@ def load_image(
     """
     if size is not None:
         require_count(size, "size", most=MAX_SIDE)
-    device = default_device() if device is None else _usable(device, "device")
+    device = default_device() if device is None else usable_device(device, "device")
     pixels = torch.from_numpy(read_pixels(source)).movedim(-1, 0)
     if size is not None:
         scale = size / max(pixels.shape[-2:])
@@ -129,7 +130,7 @@ def to_uint8(image: Image) -> UInt8[np.ndarray, "height width 3"]:
 def save_image(image: Image, path: str | Path) -> None:
     """Write one picture, clamped to [0, 1]; the file's ending chooses the format.
 
-    The file appears whole or not at all.
+    The file appears whole or not at all, and keeps the permissions of one that was there.
 
     Raises:
         ValueError: the ending names no picture format, `image` is not one picture, or it
@@ -142,7 +143,7 @@ def save_image(image: Image, path: str | Path) -> None:
         )
     path = Path(os.path.expanduser(path))
     kind = PIL.Image.registered_extensions().get(path.suffix.lower())
-    if kind not in PIL.Image.SAVE:
+    if kind not in PIL.Image.SAVE or kind in ICONS:
         raise ValueError(
             f"{path.name!r} does not end in a picture format that can be written: "
             f"use .png (exact) or .jpg (small)."
@@ -153,21 +154,18 @@ def save_image(image: Image, path: str | Path) -> None:
             f"create it first, or choose another."
         )
     picture = PIL.Image.fromarray(to_uint8(image))
-    part = path.with_name(path.name + ".part")
     try:
-        picture.save(part, format=kind, quality=95)
-        part.replace(path)
+        with whole_file(path) as part:
+            picture.save(part, format=kind, quality=95)
     except (OSError, ValueError) as error:
         raise ValueError(
             f"{path.name!r} can't be written ({error}), so nothing was saved: check the folder's "
             f"permissions and free space, or choose .png."
         ) from error
-    finally:
-        with contextlib.suppress(OSError):  # which would hide the sentence above
-            part.unlink(missing_ok=True)
 
 
-def _usable(device: torch.device | str, name: str) -> torch.device:
+def usable_device(device: torch.device | str, name: str) -> torch.device:
+    """The device, after a trial; a `ValueError` that calls it `name` if it can't compute here."""
     try:
         torch.zeros(1, device=device).item()
         return torch.device(device)

@@ -18,6 +18,8 @@ from course_lib.classifiers import Classifier
 from course_lib.directions import Direction, Directions, move
 from course_lib.generators.base import Generator
 from course_lib.shapes import Latent
+from course_lib.weights.files import to_path
+from course_lib.writing import whole_file
 
 SHIPPED = Path(__file__).parent / "assets" / "directions.json"
 
@@ -159,13 +161,23 @@ class NamedDirection:
 
 
 def save_direction(found: NamedDirection, path: str | Path) -> None:
-    """Add it to a JSON store, in place of one of the same name and generator."""
+    """Add it to a JSON store, in place of one of the same name and generator.
+
+    Raises:
+        ValueError: the file is no such store.
+        FileNotFoundError: the folder does not exist.
+    """
+    path = to_path(path)
+    if not path.parent.is_dir():
+        raise FileNotFoundError(
+            f"{path.parent} is no folder, so the direction can't be written into it: create it "
+            f"first, or choose another."
+        )
     others = [one for one in load_directions(path)
               if (one.name, one.generator) != (found.name, found.generator)]
     records = [json.dumps(asdict(one)) for one in [*others, found]]
-    part = Path(path).with_name(Path(path).name + ".part")
-    part.write_text("[\n" + ",\n".join(records) + "\n]\n", encoding="utf-8")
-    part.replace(path)
+    with whole_file(path) as part:
+        part.write_text("[\n" + ",\n".join(records) + "\n]\n", encoding="utf-8")
 
 
 def load_directions(path: str | Path, generator: str | None = None) -> list[NamedDirection]:
@@ -174,7 +186,7 @@ def load_directions(path: str | Path, generator: str | None = None) -> list[Name
     Raises:
         ValueError: the file is no such store.
     """
-    path = Path(path)
+    path = to_path(path)
     if not path.is_file():
         return []
     try:

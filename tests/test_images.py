@@ -5,6 +5,7 @@ import os
 import struct
 import warnings
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -438,7 +439,7 @@ def test_a_picture_in_memory_of_unclear_brightness_is_refused(picture):
     assert_one_sentence(error.value)
 
 
-@pytest.mark.parametrize("name", ["a", "a.txt", "a.psd", ".png", ""])
+@pytest.mark.parametrize("name", ["a", "a.txt", "a.psd", "a.ico", "a.icns", ".png", ""])
 def test_an_ending_that_names_no_format_is_refused(name, tmp_path):
     with pytest.raises(ValueError) as error:
         save_image(torch.rand(3, 4, 4), tmp_path / "folder" / name if not name else tmp_path / name)
@@ -483,6 +484,41 @@ def test_a_failed_save_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatc
         save_image(torch.rand(3, 4, 4), path)
     assert_one_sentence(error.value)
     assert os.listdir(tmp_path) == ["a.png"] and path.read_bytes() == b"the old one"
+
+
+def test_nothing_else_in_the_folder_is_touched(tmp_path, rng):
+    (tmp_path / "a.png.part").write_text("my own notes")
+    save_image(torch.rand(3, 4, 4, generator=rng), tmp_path / "a.png")
+    assert (tmp_path / "a.png.part").read_text() == "my own notes"
+    assert sorted(os.listdir(tmp_path)) == ["a.png", "a.png.part"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="permissions and links are those of Unix")
+def test_a_file_keeps_its_permissions_and_a_link_its_target(tmp_path, rng):
+    path, link = tmp_path / "a.png", tmp_path / "b.png"
+    save_image(torch.zeros(3, 4, 4), path)
+    (tmp_path / "made by hand").touch()
+    assert path.stat().st_mode == (tmp_path / "made by hand").stat().st_mode
+    path.chmod(0o640)
+    link.symlink_to(path)
+    image = torch.ones(3, 4, 4)
+    save_image(image, link)
+    assert link.is_symlink() and path.stat().st_mode & 0o777 == 0o640
+    assert_close(load_image(path), image)
+
+
+def test_two_may_write_one_file(tmp_path):
+    path, images = tmp_path / "a.png", [torch.full((3, 64, 64), value) for value in (0.0, 1.0)]
+    save_image(images[0], path)
+
+    def write(image):
+        for _ in range(20):
+            save_image(image, path)
+            assert load_image(path).mean() in (0, 1)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(write, images * 2))
+    assert os.listdir(tmp_path) == ["a.png"]
 
 
 def test_a_folder_in_the_way_leaves_nothing_behind(tmp_path):

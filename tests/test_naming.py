@@ -156,3 +156,12 @@ def test_the_shipped_names_hold_for_the_shipped_weights(generator):
             effects = attribute_effects(generator, codes, vector, one.reach, classifier,
                                         space=space, layers=one.layers)
             assert effects[classifier.number(found.attribute)] > 0.5, found.name
+
+
+def test_a_store_may_lie_in_the_home_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    found = NamedDirection("heel", "shoes", "w", (1.0, 0.0))
+    save_direction(found, "~/mine.json")
+    assert load_directions("~/mine.json") == [found]
+    with pytest.raises(FileNotFoundError, match="is no folder"):
+        save_direction(found, tmp_path / "missing" / "mine.json")
