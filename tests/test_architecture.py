@@ -12,21 +12,26 @@ HOUSE = Path(__file__).parents[1] / "course_lib"
 
 # The syllabus. A module imports only what stands before it.
 READING_ORDER = """
-    shapes results checks  pixels images weights  gradients solvers  smoothing blending warping
-    generators  lite0 losses encoders classifiers  projection tuning  guidance transfer directions naming
-    text metrics plotting feedback  widgets  training
+    shapes results checks writing  pixels images weights  gradients solvers
+    smoothing blending warping  generators  lite0 losses encoders classifiers
+    projection tuning  guidance transfer directions naming  text metrics
+    plotting feedback  widgets  training
 """.split()
 
 # Packages with an order of their own; their front door, __init__, comes last.
 ROOMS = {
-    "generators": "base dcgan stylegan2_networks stylegan2 biggan vae vqvae flow diffusion".split(),
+    "generators": (
+        "base dcgan stylegan2_networks stylegan2_files stylegan2 biggan vae vqvae flow diffusion"
+    ).split(),
     "widgets": (
         "sliders latent canvas tool tools project directions labels wishes paint transfer"
     ).split(),
     "feedback": "pictures core poisson gradient_domain warping projection directions transfer "
                 "wishes guidance".split(),
-    "weights": "files checkpoints unpickling downloads".split(),
+    "weights": "files checkpoints unpickling flattening downloads".split(),
     "guidance": "strokes drag editing".split(),
+    "blending": "placing poisson modes".split(),
+    "directions": "moving components boundaries".split(),
     "transfer": "flow morph alternatives".split(),
 }
 

@@ -266,6 +266,24 @@ def test_it_learns_a_set_of_plain_pictures_between_two_colors(rng):
     assert torch.corrcoef(found.T)[0, 2] < -0.8  # the less red, the more blue
 
 
+def test_pictures_and_features_come_in_one_pass(rng):
+    generator = DCGAN.from_weights(random_weights(SMALL, rng), "small")
+    z = generator.sample_latent(2, rng=rng)
+    image, features = generator.decode_with_features(z, ["b8"])
+    assert torch.equal(image, generator.decode(z))
+    assert torch.equal(features["b8"], generator.features(z, "b8"))
+
+
+@pytest.mark.parametrize("prefix", ["", "module."])
+def test_a_state_dict_of_one_s_own_loads_again(tmp_path, rng, prefix):
+    own = DCGAN.from_weights(random_weights(SMALL, rng), "own")
+    tensors = {f"{prefix}{name}": value for name, value in own.state_dict().items()}
+    save_weights(tmp_path / "mine.safetensors", tensors, settings={}, half=False)
+    z = own.sample_latent(2, rng=rng)
+    found = load_generator(tmp_path / "mine.safetensors", device="cpu")
+    assert torch.equal(found.decode(z), own.decode(z)) and not found.has_discriminator
+
+
 def test_a_run_leaves_a_sheet_a_log_and_goes_on(tmp_path, data):
     train(DCGANTraining(TINY, data, device=CPU), tmp_path, save_every=1000)
     again = DCGANTraining(TINY, data, device=CPU)

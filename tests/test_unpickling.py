@@ -19,7 +19,12 @@ import pytest
 import torch
 from torch import nn
 
-from course_lib.generators.stylegan2 import Discriminator, Mapping, StyleGAN2Config, Synthesis
+from course_lib.generators.stylegan2_networks import (
+    Discriminator,
+    Mapping,
+    StyleGAN2Config,
+    Synthesis,
+)
 from course_lib.weights import read_weights
 from course_lib.weights.checkpoints import TORCH_MAGIC
 

@@ -1,6 +1,7 @@
 """The image manifold: generators that ship with the course, official ones, your own files."""
 
 import difflib
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
@@ -8,13 +9,24 @@ import torch
 from course_lib.generators.base import Card, Cards, Generator
 from course_lib.generators.dcgan import DCGAN
 from course_lib.generators.stylegan2 import StyleGAN2
-from course_lib.images import default_device
+from course_lib.images import default_device, usable_device
 from course_lib.weights import REMOTE, fetch_weights, read_weights
 
 __all__ = ["Card", "Cards", "Generator", "list_generators", "load_generator"]
 
 ASSETS = Path(__file__).parents[1] / "assets"
 FAMILIES = (DCGAN, StyleGAN2)
+STRANGERS = {  # a name's end, which no other kind has
+    "synthesis.input.freqs": "StyleGAN3",
+    "progression.0.conv1.conv.weight_orig": "the first StyleGAN",
+    "progression.0.conv1.0.conv.weight_orig": "the first StyleGAN",
+    "init.init.1.weight_orig": "a FastGAN",
+    "G.initial_conv.0.weight": "a lightweight GAN",
+    "S.net.0.weight": "a StyleGAN2 of lucidrains' stylegan2-pytorch",
+    "time_embedding.linear_1.weight": "a diffusion model",
+    "time_embed.0.weight": "a diffusion model",
+    "first_stage_model.encoder.conv_in.weight": "a latent diffusion model",
+}
 
 
 def list_generators() -> Cards:
@@ -44,9 +56,11 @@ def load_generator(
             alternative .pt file.
         device: where to compute; `images.default_device()` if None.
     Raises:
-        ValueError: no such name, or the file is refused or of an unknown family.
+        ValueError: no such name, the file is refused or of an unknown family, or torch can't
+            compute on `device` here.
         FileNotFoundError: no such file.
     """
+    device = default_device() if device is None else usable_device(device, "device")
     name = str(name_or_path)
     shipped = ASSETS / f"{name}.safetensors"
     if shipped.is_file():
@@ -76,8 +90,18 @@ def load_generator(
     for family in FAMILIES:
         if family.recognizes(weights.tensors):
             generator = family.from_weights(weights, name)
-            return generator.to(device or default_device())
+            return generator.to(device)
+    stranger = _stranger(weights.tensors)
     raise ValueError(
-        f"{path} holds {len(weights.tensors)} tensors, but of no generator known here: the "
-        f"families are {', '.join(family.__name__ for family in FAMILIES)}."
+        f"{path} holds {len(weights.tensors)} tensors, but of no generator known here"
+        f"{f' (they look like {stranger})' if stranger else ''}: the families are "
+        f"{', '.join(family.__name__ for family in FAMILIES)}."
     )
+
+
+def _stranger(names: Iterable[str]) -> str | None:
+    """What weights of these names look like, of the kinds that people bring and that don't load."""
+    for end, kind in STRANGERS.items():
+        if any(f".{name}".endswith(f".{end}") for name in names):
+            return kind
+    return None

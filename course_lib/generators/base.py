@@ -21,6 +21,7 @@ from course_lib.checks import (
     require_image,
     require_number,
     require_option,
+    require_rng,
     require_same_shape,
 )
 from course_lib.shapes import Image, Latent
@@ -87,6 +88,7 @@ class Generator(nn.Module, ABC):
         spaces: of codes, from the prior's "z" towards the picture.
         z_dim: length of a z.
         layers: names for `features`, from coarse to fine.
+        label: the class that is drawn, of families that have any (see `with_label`).
     """
 
     name: str
@@ -94,9 +96,11 @@ class Generator(nn.Module, ABC):
     spaces: tuple[str, ...] = ("z",)
     z_dim: int
     layers: tuple[str, ...] = ()
+    label: int | None = None
 
     def __init__(self):
         super().__init__()
+        self._known_moments: dict[object, tuple[object, tuple[Tensor, Tensor]]] = {}
         self._judge: list[nn.Module] = []  # the discriminator: in a list, as it is no part of G
 
     @property
@@ -114,6 +118,14 @@ class Generator(nn.Module, ABC):
     @abstractmethod
     def features(self, latent: Latent, layer: str, *, space: str = "z") -> Tensor:
         """What a layer holds on the way to the pictures: (batch, channels, height, width)."""
+
+    def decode_with_features(
+        self, latent: Latent, layers: Sequence[str], *, space: str = "z"
+    ) -> tuple[Image, dict[str, Tensor]]:
+        """What `decode` gives, and by layer what `features` does; where a family can, in one pass.
+        """
+        features = {layer: self.features(latent, layer, space=space) for layer in layers}
+        return self.decode(latent, space=space), features
 
     @property
     def has_discriminator(self) -> bool:
@@ -138,12 +150,14 @@ class Generator(nn.Module, ABC):
         how much a group of four differs, so that a picture's company in the batch counts a little.
 
         Raises:
-            ValueError: the pictures are not a batch of this generator's size.
+            ValueError: the pictures are not a batch of this generator's size, or which class
+                they should be of is open.
         """
         self._require_pictures(images)
         if not self.has_discriminator:
             return None
-        return self._judge[0].to(images.device)(images * 2 - 1)[:, 0]
+        judge = self._judge[0].to(images.device)
+        return judge(images * 2 - 1, *self._condition(len(images)))[:, 0]
 
     def reading_weights(
         self, layers: Sequence[str] | None = None
@@ -167,11 +181,13 @@ class Generator(nn.Module, ABC):
             truncation_psi: ψ pulls codes towards the mean, mean + ψ (code - mean): below 1
                 pictures are more typical and less diverse.
         Raises:
-            ValueError: n is no count, the space is none of `spaces`, or ψ is out of range.
+            ValueError: n is no count, the space is none of `spaces`, ψ is out of range, or rng is
+                no torch.Generator.
         """
         require_count(n, "n")
         self.require_space(space)
         require_number(truncation_psi, "truncation_psi")
+        require_rng(rng)
         z = torch.randn(n, self.z_dim, generator=rng, device=rng.device).to(self.device)
         latent = self.convert(z, "z", space)
         if truncation_psi == 1:
@@ -219,7 +235,7 @@ class Generator(nn.Module, ABC):
             require_option(space, self.spaces, "space")
 
     def require_latent(self, latent: Tensor, space: str) -> None:
-        """Raise a `ValueError` unless `latent` is a batch of codes of `space` on this device."""
+        """Raise a `ValueError` unless `latent` is a batch of codes of `space`, as G computes."""
         self.require_space(space)
         require_floats(latent, "latent")
         shape = tuple(self.latent_shape(space))
@@ -234,6 +250,13 @@ class Generator(nn.Module, ABC):
                 f"latent is on {latent.device} and {self.name} on {self.device}, so no device can "
                 f"compute with both: move one with .to(device)."
             )
+        dtype = next(self.parameters()).dtype
+        if latent.dtype != dtype:
+            kinds = [str(one).removeprefix("torch.") for one in (latent.dtype, dtype)]
+            raise ValueError(
+                f"latent holds {kinds[0]} values, as numpy's are, but {self.name} computes in "
+                f"{kinds[1]}: convert the codes with .to(torch.{kinds[1]})."
+            )
 
     def _require_pictures(self, images: Tensor) -> None:
         require_image(images, "images")
@@ -245,16 +268,31 @@ class Generator(nn.Module, ABC):
                 f"with images.crop_square."
             )
 
+    def _condition(self, batch: int) -> tuple[Tensor, ...]:
+        """What the discriminator reads beside pictures: the class, where there are classes."""
+        return ()
+
     def latent_shape(self, space: str) -> tuple[int, ...]:
         """The shape of one code."""
         return (self.z_dim,)
 
     def _moments(self, space: str) -> tuple[Tensor, Tensor]:
-        """Mean and deviation; of the prior as it is known, of other spaces from 10,000 codes."""
+        """Mean and deviation; of the prior as it is known, of other spaces from 10,000 codes.
+
+        The latter are kept until weights change, which torch counts in `_version`.
+        """
         self.require_space(space)
         if space == "z":
             zero = torch.zeros(self.z_dim, device=self.device)
             return zero, torch.ones_like(zero)
+        weights = [(p.data_ptr(), 0 if p.is_inference() else p._version)
+                   for p in self.parameters()]
+        known = self._known_moments.get((space, self.label))
+        if known is None or known[0] != weights:
+            known = self._known_moments[space, self.label] = weights, self._sample_moments(space)
+        return known[1]
+
+    def _sample_moments(self, space: str) -> tuple[Tensor, Tensor]:
         with torch.no_grad():
             rng = torch.Generator().manual_seed(123)
             codes = self.sample_latent(10_000, space=space, rng=rng)
@@ -339,3 +377,12 @@ def part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     """Those weights whose names begin with `prefix`, without it."""
     return {key.removeprefix(prefix): value for key, value in tensors.items()
             if key.startswith(prefix)}
+
+
+def find_prefix(tensors: Mapping[str, Tensor], name: str) -> str | None:
+    """What stands before a weight's `name` in a file ("G_ema.", "g_ema.module.", ""), if it is in.
+
+    Of several networks in a file, the averaged one's.
+    """
+    found = [key.removesuffix(name) for key in tensors if f".{key}".endswith(f".{name}")]
+    return min(found, key=lambda prefix: ("ema" not in prefix.lower(), len(prefix)), default=None)

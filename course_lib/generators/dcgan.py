@@ -21,9 +21,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from course_lib.checks import require_option
-from course_lib.generators.base import Generator, fill, part
+from course_lib.generators.base import Generator, fill, find_prefix, part
 from course_lib.shapes import Image, Latent
 from course_lib.weights import StoredWeights
+
+FIRST = "blocks.b4.norm.running_mean"  # a name that no other family has
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,18 @@ class DCGAN(Generator):
         self.require_latent(latent, space)
         return self._run(latent, layer)
 
+    def decode_with_features(
+        self, latent: Latent, layers: Sequence[str], *, space: str = "z"
+    ) -> tuple[Image, dict[str, Tensor]]:
+        """The pictures of codes and the layers' features, in one pass."""
+        for layer in layers:
+            require_option(layer, self.layers, "layer")
+        self.require_latent(latent, space)
+        x, seen = latent[:, :, None, None], {}
+        for name, block in self.blocks.items():
+            x = seen[name] = block(x)
+        return (torch.tanh(self.rgb(x)) + 1) / 2, {layer: seen[layer] for layer in layers}
+
     def reading_weights(
         self, layers: Sequence[str] | None = None
     ) -> tuple[Float[Tensor, "rows dim"], str]:
@@ -116,19 +130,20 @@ class DCGAN(Generator):
     @classmethod
     def recognizes(cls, tensors: Table[str, Tensor]) -> bool:
         """Whether these are a DCGAN's weights."""
-        return "G_ema.blocks.b4.norm.running_mean" in tensors
+        return find_prefix(tensors, FIRST) is not None
 
     @classmethod
     def from_weights(cls, weights: StoredWeights, name: str) -> "DCGAN":
-        """Build it from stored weights, "G_ema.*" and, if the file has them, "D.*".
+        """Build it from stored weights: its state dict's names, or "G_ema.*" and perhaps "D.*".
 
         Raises:
             ValueError: weights are missing, too many, or of the wrong shape.
         """
-        config = _read_config(weights.tensors, name)
+        own = part(weights.tensors, find_prefix(weights.tensors, FIRST))
+        config = _read_config(own, name)
         with torch.device("meta"):
             generator, judge = cls(config, name), Discriminator(config)
-        fill(generator, part(weights.tensors, "G_ema."), name)
+        fill(generator, own, name)
         if any(key.startswith("D.") for key in weights.tensors):
             fill(judge, part(weights.tensors, "D."), f"{name}'s discriminator")
             generator._judge.append(judge)
@@ -166,8 +181,8 @@ def _read_config(tensors: Table[str, Tensor], name: str) -> DCGANConfig:
     """The config that the shapes of the weights tell."""
     try:
         depth = sum(key.endswith("norm.running_mean") for key in tensors)
-        channels = len(tensors["G_ema.blocks.b4.norm.running_mean"])
-        z_dim = len(tensors["G_ema.blocks.b4.conv.weight"])
+        channels = len(tensors["blocks.b4.norm.running_mean"])
+        z_dim = len(tensors["blocks.b4.conv.weight"])
         return DCGANConfig(4 << depth, max(1, channels >> depth - 1), z_dim)
     except (KeyError, TypeError) as error:
         raise ValueError(

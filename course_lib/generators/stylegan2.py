@@ -4,15 +4,14 @@ Source: Karras et al., "Analyzing and Improving the Image Quality of StyleGAN", 
 """
 
 import copy
-import re
+import warnings
 from collections.abc import Mapping as Table
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from course_lib.checks import (
     require_count,
@@ -20,16 +19,15 @@ from course_lib.checks import (
     require_option,
     require_same_shape,
 )
-from course_lib.generators import dcgan
-from course_lib.generators.base import Generator, fill, part
-from course_lib.generators.stylegan2_networks import (
-    Discriminator,
-    Mapping,
-    Noise,
-    StyleGAN2Config,
-    Synthesis,
-    fir_filter,
+from course_lib.generators.base import Generator, fill, find_prefix
+from course_lib.generators.stylegan2_files import (
+    ALTERNATIVE,
+    OFFICIAL,
+    completed,
+    read_generator,
+    read_judge,
 )
+from course_lib.generators.stylegan2_networks import Mapping, Noise, StyleGAN2Config, Synthesis
 from course_lib.shapes import Image, Latent
 from course_lib.weights import StoredWeights
 
@@ -48,9 +46,10 @@ class StyleGAN2(Generator):
 
     def __init__(self, config: StyleGAN2Config, name: str = "stylegan2"):
         super().__init__()
-        self.config, self.name, self.label = config, name, None
+        self.config, self.name = config, name
         self.resolution, self.z_dim, self.num_ws = config.resolution, config.z_dim, config.num_ws
-        self.mapping = Mapping(config.z_dim, config.c_dim, config.w_dim, config.mapping_layers)
+        self.mapping = Mapping(config.z_dim, config.c_dim, config.w_dim, config.mapping_layers,
+                               lr_multiplier=config.lr_multiplier)
         self.synthesis = Synthesis(config)
         self.layers = tuple(self.synthesis.layers)
 
@@ -77,6 +76,17 @@ class StyleGAN2(Generator):
         require_option(layer, self.layers, "layer")
         w_plus = self.convert(latent, space, "w_plus")
         return self.synthesis(w_plus, noise="const", until=layer)
+
+    def decode_with_features(
+        self, latent: Latent, layers: Sequence[str], *, space: str = "z"
+    ) -> tuple[Image, dict[str, Tensor]]:
+        """The pictures of codes and the layers' features, in one pass."""
+        for layer in layers:
+            require_option(layer, self.layers, "layer")
+        seen: dict[str, Tensor] = {}
+        w_plus = self.convert(latent, space, "w_plus")
+        image = (self.synthesis(w_plus, noise="const", seen=seen) + 1) / 2
+        return image, {layer: seen[layer] for layer in layers}
 
     def reading_weights(
         self, layers: Sequence[str] | None = None
@@ -158,6 +168,9 @@ class StyleGAN2(Generator):
     def _repeated(self, code: Tensor) -> Tensor:
         return code.expand(self.num_ws, -1)
 
+    def _condition(self, batch: int) -> tuple[Tensor, ...]:
+        return (self._label(batch),) if self.config.c_dim else ()
+
     def _label(self, batch: int) -> Tensor | None:
         if not self.config.c_dim:
             return None
@@ -184,116 +197,36 @@ class StyleGAN2(Generator):
     @classmethod
     def recognizes(cls, tensors: Table[str, Tensor]) -> bool:
         """Whether these are a StyleGAN2's weights, in one of the layouts that are read."""
-        return any(name.endswith(("synthesis.b4.const", "g_ema.input.input")) for name in tensors)
+        return any(find_prefix(tensors, first) is not None for first in (OFFICIAL, ALTERNATIVE))
 
     @classmethod
     def from_weights(cls, weights: StoredWeights, name: str) -> "StyleGAN2":
         """Build it from stored weights: official layout (with or without D), or the alternative.
 
+        Warns where the discriminator is left out, or the mean code had to be estimated.
+
         Raises:
-            ValueError: weights are missing, too many, or of the wrong shape.
+            ValueError: weights are missing, too many, or of the wrong shape, or the file was made
+                with a setting that is not known here.
         """
-        tensors = dict(weights.tensors)
-        if "g_ema.input.input" in tensors:
-            tensors = {f"G_ema.{key}": value for key, value in _official_names(tensors).items()}
-        elif "synthesis.b4.const" in tensors:
-            tensors = {f"G_ema.{key}": value for key, value in tensors.items()}
-        own = part(tensors, "G_ema.")
-        config = _read_config(own, weights.settings.get("G_ema", {}), name)
-        judging = part(tensors, "D.")
+        file = read_generator(weights, name)
         with torch.device("meta"):
-            generator, judge = cls(config, name), _new_judge(judging, config)
-        fill(generator, _completed(generator, own), name)
-        if judging:
-            fill(judge, _completed(judge, judging), f"{name}'s discriminator")
-            generator._judge.append(judge)
+            generator = cls(file.config, name)
+        fill(generator, completed(generator, file.tensors), name)
+        if "mapping.w_avg" not in file.tensors:
+            generator._estimate_w_avg()
+        judge = read_judge(weights, file.config, name)
+        generator._judge += [] if judge is None else [judge]
         return generator
 
-
-def _read_config(tensors: Table[str, Tensor], settings: Any, name: str) -> StyleGAN2Config:
-    """The config that the shapes of the weights tell; the clamp stands in the settings."""
-    try:
-        resolutions = sorted({int(found[1]) for key in tensors
-                              if (found := re.match(r"synthesis\.b(\d+)\.conv1\.weight", key))})
-        channels = tuple(len(tensors[f"synthesis.b{r}.conv1.weight"]) for r in resolutions)
-        c_dim = tensors["mapping.embed.weight"].shape[1] if "mapping.embed.weight" in tensors else 0
-        first = tensors["mapping.fc0.weight"]
-        depth = sum(re.fullmatch(r"mapping\.fc\d+\.weight", key) is not None for key in tensors)
-        known = settings if isinstance(settings, dict) else {}
-        synthesis = known.get("synthesis_kwargs") or {}
-        return StyleGAN2Config(
-            channels, first.shape[1] - (len(first) if c_dim else 0),
-            tensors["synthesis.b4.conv1.affine.weight"].shape[1], c_dim, depth,
-            synthesis.get("conv_clamp"),
+    @torch.no_grad()
+    def _estimate_w_avg(self) -> None:
+        rng, count, classes = torch.Generator().manual_seed(123), 10_000, self.config.c_dim
+        z = torch.randn(count, self.z_dim, generator=rng)
+        c = torch.randint(max(1, classes), (count,), generator=rng)
+        c = F.one_hot(c, classes).float() if classes else None
+        self.mapping.w_avg.copy_(self.mapping(z, c).mean(dim=0))
+        warnings.warn(
+            f"{self.name} stores no mean code, so it was estimated from {count:,} samples: "
+            f"truncated codes may differ slightly from its publisher's.", stacklevel=4,
         )
-    except (KeyError, IndexError, AttributeError) as error:
-        raise ValueError(
-            f"{name} is no whole StyleGAN2 (it lacks {error}), so it can't be built: check that "
-            f"the file is complete and of this family."
-        ) from error
-
-
-def _new_judge(tensors: Table[str, Tensor], config: StyleGAN2Config) -> nn.Module:
-    """StyleGAN2's own discriminator, or the DCGAN's that polished weights were trained against."""
-    first = tensors.get(f"convs.b{config.resolution // 2}.bias")
-    if first is None:
-        return Discriminator(config)
-    return dcgan.Discriminator(dcgan.DCGANConfig(config.resolution, len(first)))
-
-
-def _completed(module: nn.Module, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """With the constants that some files leave out: the filters, and (drawn anew) noise maps."""
-    rng = torch.Generator().manual_seed(0)
-    known = dict(tensors)
-    for key, value in module.state_dict().items():
-        if key not in known and key.endswith("resample_filter"):
-            known[key] = fir_filter()
-        elif key not in known and key.endswith("noise_const"):
-            known[key] = torch.randn(value.shape, generator=rng)
-    return known
-
-
-def _official_names(tensors: Table[str, Tensor]) -> dict[str, Tensor]:
-    """The widespread alternative layout's weights, under official names and in official shapes."""
-    renamed = {}
-    for key, value in part(tensors, "g_ema.").items():
-        kind, _, rest = key.partition(".")
-        index = int(rest.split(".")[0]) if rest[:1].isdigit() else 0
-        tail = rest.partition(".")[2] if rest[:1].isdigit() else rest
-        if kind == "style":
-            renamed[f"mapping.fc{index - 1}.{tail}"] = value
-        elif kind == "input":
-            renamed["synthesis.b4.const"] = value[0]
-        elif kind == "noises":
-            level, layer = divmod(int(rest.removeprefix("noise_")) + 1, 2)
-            renamed[f"synthesis.b{4 << level}.conv{layer}.noise_const"] = value[0, 0]
-        elif kind in ("conv1", "convs"):
-            block = "b4.conv1" if kind == "conv1" else f"b{8 << index // 2}.conv{index % 2}"
-            renamed |= _official_layer(f"synthesis.{block}", tail, value)
-        elif kind in ("to_rgb1", "to_rgbs"):
-            block = "b4" if kind == "to_rgb1" else f"b{8 << index}"
-            renamed |= _official_layer(f"synthesis.{block}.torgb", tail, value)
-        else:
-            raise ValueError(
-                f"{key} is no weight of the alternative StyleGAN2 layout, so where it belongs is "
-                f"unknown: check where the file comes from."
-            )
-    if "latent_avg" in tensors:
-        renamed["mapping.w_avg"] = tensors["latent_avg"].flatten()
-    return renamed
-
-
-def _official_layer(name: str, tail: str, value: Tensor) -> dict[str, Tensor]:
-    """One weight of a convolution or of a to_rgb."""
-    reshaped = {
-        "conv.weight": ("weight", lambda v: v[0]),
-        "conv.modulation.weight": ("affine.weight", lambda v: v),
-        "conv.modulation.bias": ("affine.bias", lambda v: v),
-        "noise.weight": ("noise_strength", lambda v: v.reshape(())),
-        "activate.bias": ("bias", lambda v: v),
-        "bias": ("bias", lambda v: v.flatten()),
-    }
-    if tail not in reshaped:  # the filters, which are the same everywhere
-        return {}
-    official, change = reshaped[tail]
-    return {f"{name}.{official}": change(value)}

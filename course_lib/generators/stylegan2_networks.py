@@ -29,6 +29,7 @@ class StyleGAN2Config:
         mapping_layers: depth of the mapping network.
         conv_clamp: largest magnitude behind a convolution, as checkpoints trained in half
             precision expect; None for no limit.
+        lr_multiplier: by which the mapping network learnt more slowly than the rest.
     """
 
     channels: tuple[int, ...]
@@ -37,6 +38,7 @@ class StyleGAN2Config:
     c_dim: int = 0
     mapping_layers: int = 8
     conv_clamp: float | int | None = None
+    lr_multiplier: float | int = 0.01
 
     @property
     def resolutions(self) -> list[int]:
@@ -112,14 +114,15 @@ class Linear(nn.Module):
 class Mapping(nn.Module):
     """f: z -> w, a deep perceptron on the normalised code (and on the class, if any)."""
 
-    def __init__(self, z_dim: int, c_dim: int, w_dim: int, layer_count: int):
+    def __init__(self, z_dim: int, c_dim: int, w_dim: int, layer_count: int, *,
+                 lr_multiplier: float | int = 0.01):
         super().__init__()
         self.layer_count = layer_count
         if c_dim:
             self.embed = Linear(c_dim, w_dim)
         width = z_dim + (w_dim if c_dim else 0)
         for index in range(layer_count):
-            layer = Linear(width, w_dim, lr_multiplier=0.01, activated=True)
+            layer = Linear(width, w_dim, lr_multiplier=lr_multiplier, activated=True)
             setattr(self, f"fc{index}", layer)
             width = w_dim
         if z_dim:
@@ -234,7 +237,7 @@ class Synthesis(nn.Module):
 
     def forward(
         self, w_plus: Tensor, *, noise: Noise = "random", fade: float | int = 1,
-        until: str | None = None,
+        until: str | None = None, seen: dict[str, Tensor] | None = None,
     ) -> Tensor:
         """w_plus (batch, num_ws, w_dim) -> pictures, about [-1, 1], (batch, 3, r, r).
 
@@ -242,6 +245,7 @@ class Synthesis(nn.Module):
             noise: "random" | "const" | "none" | one map a layer.
             fade: weight of the last block's colours, below 1 while training fades it in.
             until: stop behind this layer, "b8.conv0" say, and return its features.
+            seen: gets the features of every layer that is passed, by its name.
         """
         maps = None if isinstance(noise, str) else iter(noise)
         row, image = 0, None
@@ -252,6 +256,8 @@ class Synthesis(nn.Module):
                 added = layer.noise_map(noise, x) if maps is None else next(maps)
                 x = layer(x, w_plus[:, row], added)
                 row += 1
+                if seen is not None:
+                    seen[f"b{resolution}.{name}"] = x
                 if until == f"b{resolution}.{name}":
                     return x
             colors = block.torgb(x, w_plus[:, row]).float()
@@ -315,22 +321,28 @@ class DiscriminatorBlock(nn.Module):
 class DiscriminatorEnd(nn.Module):
     """From 4² to one number, seeing also how much the pictures of a group differ."""
 
-    def __init__(self, channels: int, config: StyleGAN2Config):
+    def __init__(self, channels: int, config: StyleGAN2Config, group_size: int | None):
         super().__init__()
+        self.group_size = group_size
         self.conv = Conv(channels + 1, channels, 3, clamp=config.conv_clamp)
         self.fc = Linear(channels * 16, channels, activated=True)
         self.out = Linear(channels, channels if config.c_dim else 1)
 
     def forward(self, x: Tensor) -> Tensor:
         """(batch, channels, 4, 4) -> (batch, 1), or (batch, channels) for the class to weigh."""
-        x = torch.cat([x, _group_deviation(x)], dim=1)
+        x = torch.cat([x, _group_deviation(x, self.group_size or len(x))], dim=1)
         return self.out(self.fc(self.conv(x).flatten(1)))
 
 
 class Discriminator(nn.Module):
-    """D: picture -> how real it looks, a number without unit (its sigmoid is a probability)."""
+    """D: picture -> how real it looks, a number without unit (its sigmoid is a probability).
 
-    def __init__(self, config: StyleGAN2Config):
+    Args:
+        config: of the generator it judges.
+        group_size: of how many pictures the differences are seen at once; the batch if None.
+    """
+
+    def __init__(self, config: StyleGAN2Config, *, group_size: int | None = 4):
         super().__init__()
         self.config = config
         for resolution in config.resolutions[:0:-1]:
@@ -340,7 +352,7 @@ class Discriminator(nn.Module):
                 inputs, outputs, first=resolution == config.resolution, clamp=config.conv_clamp
             )
             setattr(self, f"b{resolution}", block)
-        self.b4 = DiscriminatorEnd(config.channels[0], config)
+        self.b4 = DiscriminatorEnd(config.channels[0], config, group_size)
         if config.c_dim:
             self.mapping = Mapping(0, config.c_dim, config.channels[0], 8)
 
@@ -366,7 +378,7 @@ class Discriminator(nn.Module):
         return (x * weights).sum(dim=1, keepdim=True) / math.sqrt(weights.shape[1])
 
 
-def _group_deviation(x: Tensor, size: int = 4) -> Tensor:
+def _group_deviation(x: Tensor, size: int) -> Tensor:
     """The mean standard deviation within groups of pictures, as one more channel.
 
     Source: Karras et al., "Progressive Growing of GANs", ICLR 2018, section 3.

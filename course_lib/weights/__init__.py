@@ -8,7 +8,6 @@ loaded in the mode that runs no code, and official `.pkl` files are read by a ma
 import json
 import mmap
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,14 +23,14 @@ from course_lib.weights.files import (
     require_weights_file,
     to_path,
 )
-from course_lib.weights.unpickling import Array, Network, read_pickle
+from course_lib.weights.flattening import flatten
+from course_lib.weights.unpickling import read_pickle
+from course_lib.writing import whole_file
 
 __all__ = [
     "REMOTE", "RemoteWeights", "StoredWeights", "fetch_weights", "import_torchvision",
     "read_weights", "require_sha256", "save_weights",
 ]
-
-MAX_STEPS, MAX_DEPTH, MAX_NAME = 50_000, 64, 1000  # entries, nesting, letters of a dotted name
 
 
 @dataclass(frozen=True)
@@ -54,9 +53,13 @@ def read_weights(path: str | Path) -> StoredWeights:
       they are JSON.
     - official StyleGAN2 `.pkl`: names begin with the network's, "G_ema.mapping.fc0.weight";
       settings["G_ema"] are the arguments it was made with, those without a name in a list
-      under "args".
+      under "args"; settings["G_ema.layers"] is what its layers say of themselves,
+      "synthesis.b4.conv1.conv_clamp", say (of
+      `flattening.LAYER_SETTINGS`). Of a network that stands alone,
+      settings[""] and settings["layers"].
     - `.pt`, `.pth`, `.ckpt`: dicts in dicts become dotted names, "g_ema.style.1.weight"; what
-      is no tensor but plain goes into the settings under such a name.
+      is no tensor but plain goes into the settings under such a name, a training run's arguments
+      (an `argparse.Namespace`) among it.
 
     Raises:
         FileNotFoundError: no such file.
@@ -107,17 +110,14 @@ def save_weights(
             f"settings can't be written as JSON ({error}), so nothing was saved: pass numbers, "
             f"texts, lists and dicts only."
         ) from error
-    part = path.with_name(path.name + ".part")
     try:
-        save_file(stored, part, metadata)
-        part.replace(path)
+        with whole_file(path) as part:
+            save_file(stored, part, metadata)
     except (SafetensorError, OSError) as error:
         raise ValueError(
             f"{path} can't be written ({error}), so nothing was saved: check the folder's "
             f"permissions and free space."
         ) from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _stored(name: str, tensor: Tensor, half: bool) -> Tensor:
@@ -147,10 +147,10 @@ def _read(path: Path, head: bytes) -> StoredWeights:
         return _read_safetensors(path)
     with path.open("rb") as file:
         if head.startswith((b"PK", TORCH_MAGIC)):
-            return _flatten(load_checkpoint(file))
+            return StoredWeights(*flatten(load_checkpoint(file)))
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as stream:
             try:
-                return _flatten(read_pickle(stream, len(stream)))
+                return StoredWeights(*flatten(read_pickle(stream, len(stream))))
             except Damage as damage:
                 if head.startswith(b"\x80"):
                     raise
@@ -195,81 +195,6 @@ def _require_plausible(tensors: Mapping[str, Tensor], size: int) -> None:
             f"claims {total / 1e6:.0f} MB of numbers but has {size / 1e6:.0f} MB, so it can't be "
             f"trusted: download it again from its publisher."
         )
-
-
-def _flatten(content: object) -> StoredWeights:
-    """Give each tensor in nested dicts, lists and networks its dotted name."""
-    walk = _Walk()
-    walk.collect("", content)
-    return StoredWeights(walk.tensors, walk.settings)
-
-
-class _Walk:
-    """What was found so far. It counts its steps: a file can name one dict a billion times."""
-
-    def __init__(self):
-        self.tensors: dict[str, Tensor] = {}
-        self.settings: dict[str, object] = {}
-        self.steps = 0
-
-    def collect(self, name: str, value: object, *, depth: int = 0, inside: bool = False) -> None:
-        """Sort `value` into tensors and settings; `inside` a network only tensors count."""
-        self.step(name, depth)
-        if isinstance(value, Array):
-            value = value.tensor
-        if isinstance(value, Tensor):
-            if name in self.tensors:
-                raise Refusal(f"holds two tensors named {name}, so it can't be trusted: "
-                              f"download it again from its publisher.")
-            self.tensors[name] = value.detach()
-        elif isinstance(value, Network):
-            if not inside:
-                self.settings |= {name: self.made_with(value)} if name else self.made_with(value)
-            for part in ("_parameters", "_buffers", "_modules"):
-                self.collect(name, value.state.get(part), depth=depth + 1, inside=True)
-        elif isinstance(value, dict):
-            self.entries(name, value, depth + 1, inside)
-        elif not inside:
-            try:
-                self.settings[name] = self.plain(value, depth)
-            except TypeError:  # a list with tensors in it; anything else is left out
-                if isinstance(value, list | tuple):
-                    self.entries(name, dict(enumerate(value)), depth + 1, inside)
-
-    def entries(self, name: str, table: dict, depth: int, inside: bool) -> None:
-        for key, value in table.items():
-            if not isinstance(key, str | int):
-                raise Refusal("names its entries by something else than texts and numbers, so it "
-                              "is no file of weights: pass another one.")
-            self.collect(f"{name}.{key}" if name else str(key), value, depth=depth, inside=inside)
-
-    def made_with(self, network: Network) -> dict[str, object]:
-        """The arguments of the network's constructor, as far as they are plain."""
-        given, found = network.state.get("_init_kwargs"), {}
-        arguments = dict(given) if isinstance(given, dict) else {}
-        if network.state.get("_init_args"):
-            arguments["args"] = network.state["_init_args"]
-        for key, value in arguments.items():
-            with suppress(TypeError):
-                found[str(key)] = self.plain(value, 0)
-        return found
-
-    def plain(self, value: object, depth: int) -> object:
-        """A copy of numbers, texts, lists and dicts; a `TypeError` for anything else."""
-        self.step("", depth)
-        if value is None or isinstance(value, str | bool | int | float):
-            return value
-        if isinstance(value, list | tuple | set | frozenset):
-            return [self.plain(item, depth + 1) for item in value]
-        if isinstance(value, dict) and all(isinstance(key, str | int) for key in value):
-            return {str(key): self.plain(item, depth + 1) for key, item in value.items()}
-        raise TypeError
-
-    def step(self, name: str, depth: int) -> None:
-        self.steps += 1
-        if self.steps > MAX_STEPS or depth > MAX_DEPTH or len(name) > MAX_NAME:
-            raise Refusal("nests more entries than weights need, so it can't be trusted: download "
-                          "it again from its publisher.")
 
 
 def import_torchvision() -> None:

@@ -4,6 +4,7 @@ Beside that, it looks at a file's plan before torch does: a file that unpacks to
 size would fill the memory, and one that nests tuples too deep would crash Python.
 """
 
+import argparse
 import io
 import pickletools
 import re
@@ -32,7 +33,9 @@ def load_checkpoint(stream: io.BufferedReader | io.BytesIO) -> object:
         _require_sound(stream)
         with warnings.catch_warnings():  # about how torch itself stores numbers
             warnings.simplefilter("ignore")
-            return torch.load(stream, map_location="cpu", weights_only=True)
+            # A training run's arguments: names and values, which never do anything.
+            with torch.serialization.safe_globals([argparse.Namespace]):
+                return torch.load(stream, map_location="cpu", weights_only=True)
     except Refusal:
         raise
     except Exception as error:  # a broken file makes torch raise nearly every kind
