@@ -94,3 +94,14 @@ def test_the_projection_is_saved(tool, tmp_path):
     tool.save(tmp_path / "found.png")
     with PIL.Image.open(tmp_path / "found.png") as picture:
         assert picture.size == (16, 16)
+
+
+def test_a_failure_in_the_background_is_shown(tool, monkeypatch):
+    def fails(*args, **options):
+        raise RuntimeError("not enough memory")
+
+    monkeypatch.setattr("course_lib.widgets.project.project", fails)
+    tool.start()
+    tool.wait()
+    assert tool.canvas.error == "RuntimeError: not enough memory"
+    assert not tool.go.disabled and tool.halt.disabled

@@ -223,3 +223,18 @@ def test_sweep_finds_a_picture_that_is_not_a_number():
 def test_sweep_needs_both_ends():
     with pytest.raises(ValueError, match="stops"):
         sweep(LiveImage(Recorder(), alt="a grey", grey=grey_slider()), stops=1)
+
+
+def test_controls_move_together_or_not_at_all():
+    tool = LiveImage(Recorder(), alt="a grey", grey=grey_slider(),
+                     count=ipywidgets.IntSlider(1, description="count"))
+    with pytest.raises(ValueError, match=r"count can't be 'three' .*nothing was moved"):
+        tool.set(grey=1.0, count="three")
+    assert tool.values() == {"grey": 0.5, "count": 1}
+
+
+def test_a_failed_sweep_brings_the_controls_back():
+    tool = LiveImage(Recorder(lambda grey: grey > 0.8), alt="a grey", grey=grey_slider())
+    with pytest.raises(RuntimeError, match=r"grey = 1\.0 fails"):
+        sweep(tool)
+    assert tool.values() == {"grey": 0.5} and tool.error.value == ""

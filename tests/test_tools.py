@@ -291,3 +291,21 @@ def test_tools_do_not_share_marks(image):
     first.drag(0, 1.0, 1.0)
     assert first.state.pairs != second.state.pairs
     assert first.canvas.marks != second.canvas.marks
+
+
+@pytest.mark.parametrize("make, sentence", [
+    (lambda image: SmoothTool(image, alt="x", smoothness=1e-4), "smoothness is 0.0001, but its sl"),
+    (lambda image: SmoothTool(image, alt="x", growth=20), "growth is 20, but its slider goes from"),
+    (lambda image: WarpTool(image, alt="x", falloff=8.0), r"falloff is 8.* from 0\.5 to 4"),
+    (lambda image: WarpTool(image, alt="x").set(falloff=8.0), "falloff is 8"),
+])
+def test_a_value_that_its_slider_can_not_show_is_refused(make, sentence, image):
+    with pytest.raises(ValueError, match=sentence):
+        make(image)
+
+
+def test_a_colour_photo_beside_grey_ones_becomes_grey(image):
+    blend = BlendTool(image[:1], image[:1].flip(-1), alt="x", lasso=LASSO)
+    upload(blend.source, png((40, 30)))
+    assert blend.state.source.shape == (1, 30, 40) and blend.source.error == ""
+    torch.testing.assert_close(blend.state.source, torch.full((1, 30, 40), 0.4), atol=0.01, rtol=0)

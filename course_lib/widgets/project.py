@@ -16,7 +16,7 @@ from course_lib.plotting import enlarge
 from course_lib.projection import Projection, default_loss, project
 from course_lib.shapes import Image
 from course_lib.widgets.canvas import Canvas, Marks
-from course_lib.widgets.tool import Answer, Tool
+from course_lib.widgets.tool import Answer, Tool, sentence
 
 LOSSES = ("features and pixels", "pixels")
 PAUSE = 0.1  # seconds between two pictures, so that drawing them does not slow the steps
@@ -167,6 +167,8 @@ class ProjectTool(Tool):
         try:
             self.projection = self._project(state, steps=state.steps, callback=watch)
             self.redraw()
+        except Exception as failure:  # in a thread of its own nobody else would show it
+            self.canvas.error = sentence(failure)
         finally:
             self.bar.value = 0
             self.go.disabled, self.halt.disabled = False, True

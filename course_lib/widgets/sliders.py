@@ -95,17 +95,28 @@ class LiveImage:
         return []
 
     def set(self, **values: object) -> None:
-        """Move controls by name, as a user would, and redraw once."""
+        """Move controls by name, as a user would, and redraw once.
+
+        Raises:
+            ValueError: a control is unknown or can't take its value; then none has moved.
+        """
         unknown = sorted(values.keys() - self.controls.keys())
         if unknown:
             raise ValueError(
                 f"no control is called {', '.join(unknown)}, so nothing would move: "
                 f"name one of {', '.join(self.controls)}."
             )
-        self._held = True
+        before, self._held = self.values(), True
         try:
             for name, value in values.items():
                 self.controls[name].value = value
+        except Exception as failure:  # widgets raise errors of their own
+            for other, old in before.items():
+                self.controls[other].value = old
+            raise ValueError(
+                f"{name} can't be {value!r} ({failure}), so nothing was moved: give it what its "
+                f"control can show."
+            ) from failure
         finally:
             self._held = False
         self.redraw()
@@ -156,7 +167,7 @@ def sweep(tool: Sweepable, *, stops: int = 5) -> int:
     A fault at one slider value is seen only so: a notebook's run shows the first value alone.
 
     Args:
-        tool: what to drive; its controls return to where they were.
+        tool: what to drive; its controls return to where they were, also after a failure.
         stops: how many values a slider takes; menus and switches take all of theirs.
     Returns:
         how many pictures were made.
@@ -172,13 +183,15 @@ def sweep(tool: Sweepable, *, stops: int = 5) -> int:
     with ExitStack() as stack:  # the browser need not see it all, and its history stays empty
         for widget in _family(tool.widget):
             stack.enter_context(widget.hold_sync())
-        for change in changes:
-            try:
-                tool.set(**before | change)
-            except Exception as failure:
-                said = ", ".join(f"{name} = {value!r}" for name, value in change.items())
-                raise RuntimeError(f"{said} fails: {failure}") from failure
-        tool.set(**before)
+        try:
+            for change in changes:
+                try:
+                    tool.set(**before | change)
+                except Exception as failure:
+                    said = ", ".join(f"{name} = {value!r}" for name, value in change.items())
+                    raise RuntimeError(f"{said} fails: {failure}") from failure
+        finally:
+            tool.set(**before)
     return len(changes)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 import ipywidgets
+from torch import Tensor
 
 from course_lib.images import save_image
 from course_lib.shapes import Image
@@ -43,6 +44,7 @@ class Tool:
     ) -> None:
         self.state = self._first = state
         self.canvas, self.controls, self._held = canvas, controls, False
+        self._require_shown(self.values())
         for name, control in controls.items():
             switch = isinstance(control, ipywidgets.Checkbox)
             control.layout.width = "auto" if switch else "25em"
@@ -65,13 +67,18 @@ class Tool:
         raise NotImplementedError("solve: call the library with the state's fields")
 
     def set(self, **changes: object) -> None:
-        """Change the state, as a user would by controls and drawing, and solve anew."""
+        """Change the state, as a user would by controls and drawing, and solve anew.
+
+        Raises:
+            ValueError: there is nothing of a name, or its control can't show a value.
+        """
         unknown = sorted(changes.keys() - self.values().keys())
         if unknown:
             raise ValueError(
                 f"this tool knows no {', '.join(unknown)}, so nothing would change: name one of "
                 f"{', '.join(self.values())}."
             )
+        self._require_shown(changes)
         self.state = replace(self.state, **changes)
         self.redraw()
 
@@ -95,7 +102,7 @@ class Tool:
                 self.canvas.show(answer.image, note=" · ".join(words))
         except Exception as failure:
             self._sync()
-            self.canvas.error = _sentence(failure)
+            self.canvas.error = sentence(failure)
             raise
 
     def save(self, path: str | Path) -> None:
@@ -109,6 +116,17 @@ class Tool:
     def stops(self) -> list[dict]:
         """Changes that a drawing hand might make; `sweep` tries them all."""
         return []
+
+    def _require_shown(self, values: Mapping[str, object]) -> None:
+        """Raise a `ValueError` at a value that its slider would show clipped, or its menu not."""
+        for name, control in self.controls.items():
+            span = _span(control)
+            if name in values and span and not span[0] <= values[name] <= span[1]:
+                raise ValueError(
+                    f"{name} is {values[name]:g}, but its slider goes from {span[0]:g} to "
+                    f"{span[1]:g} and would show another value: choose one of these, or call the "
+                    f"library itself."
+                )
 
     def _sync(self) -> None:
         """Let controls and canvases say what the state says."""
@@ -134,9 +152,9 @@ class Tool:
         """Put a photo into the state; one that can't be read leaves everything as it was."""
         old = getattr(self.state, name)
         try:
-            image = read(max(old.shape[-2:])).to(old)
+            image = _in_channels(read(max(old.shape[-2:])).to(old), len(old))
         except (OSError, ValueError) as failure:
-            canvas.note, canvas.error = "", _sentence(failure)
+            canvas.note, canvas.error = "", sentence(failure)
             return
         canvas.note, canvas.error = "", ""
         self.state = replace(self.state, **{name: image}, **changes)
@@ -155,6 +173,24 @@ def _short(value: float | int) -> str:
     return f"{value:.1f}" if abs(value) < 100 else f"{value:.0f}"
 
 
-def _sentence(failure: Exception) -> str:
+def sentence(failure: Exception) -> str:
+    """A failure as it is told below a picture: our own as they are, others with their kind."""
     known = isinstance(failure, ValueError | FileNotFoundError)
     return str(failure) if known else f"{type(failure).__name__}: {failure}"
+
+
+def _span(control: ipywidgets.Widget) -> tuple[float, float] | None:
+    """From the least to the largest value that a slider shows; None for other controls."""
+    if not hasattr(control, "min") or isinstance(control.value, tuple):
+        return None
+    if isinstance(control, ipywidgets.FloatLogSlider):
+        low, high = (float(control.base**power) for power in (control.min, control.max))
+        return low * (1 - 1e-9), high * (1 + 1e-9)
+    return float(control.min), float(control.max)
+
+
+def _in_channels(image: Tensor, channels: int) -> Tensor:
+    """A photo beside a grey one becomes grey, too: Rec. 601's weights of red, green and blue."""
+    if channels != 1 or len(image) == 1:
+        return image
+    return (image * image.new_tensor([0.299, 0.587, 0.114])[:, None, None]).sum(0, keepdim=True)
