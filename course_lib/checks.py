@@ -200,6 +200,24 @@ def require_number(
         )
 
 
+def require_rng(rng: object) -> None:
+    """Raise a `ValueError` unless `rng` is torch's source of random numbers."""
+    if not isinstance(rng, torch.Generator):
+        raise ValueError(
+            f"rng is {rng!r:.40}, but random numbers come from a torch.Generator, which remembers "
+            f"where it is: pass torch.Generator().manual_seed(0), say."
+        )
+
+
+def require_slopes() -> None:
+    """Raise a `ValueError` inside `torch.inference_mode`, where nothing can be minimised."""
+    if torch.is_inference_mode_enabled():
+        raise ValueError(
+            "this is called inside torch.inference_mode, which keeps no slopes to descend along: "
+            "call it outside."
+        )
+
+
 def require_count(value: object, name: str, *, least: int = 1, most: int | None = None) -> None:
     """Raise a `ValueError` unless `value` is a whole number in [`least`, `most`]."""
     whole = isinstance(value, Integral) and not isinstance(value, bool)

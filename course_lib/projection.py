@@ -21,6 +21,7 @@ from course_lib.checks import (
     require_image,
     require_number,
     require_option,
+    require_slopes,
     require_unit_range,
 )
 from course_lib.encoders import load_encoder
@@ -53,6 +54,7 @@ class Projection:
     seconds: float
 
 
+@torch.enable_grad()
 def project(
     generator: Generator,
     target: Image,
@@ -85,7 +87,8 @@ def project(
         prior: weight λ of the mean squared distance from the mean code in deviations, which keeps
             codes where the generator is good.
         latent_noise: of the codes in the first steps (with L-BFGS, of the mean that it starts
-            from), as a share of their deviation.
+            from), as a share of each coordinate's deviation. Karras et al.'s 0.05 is a share of
+            all coordinates' deviation together, which is √dim times as much.
         starts: tries a photo, from random codes if `init` is "random"; the best one is kept.
         patience: stop when no photo has become 1 % better within so many steps; never if None.
         rng: for random codes and latent noise; seeded with 0 if None.
@@ -95,6 +98,7 @@ def project(
         ValueError: the photo is not of the generator's size, or an option is unknown.
     """
     begin = time.perf_counter()
+    require_slopes()
     targets = as_batch(target, generator)
     space = space or ("w" if "w" in generator.spaces else "z")
     rng = rng or torch.Generator().manual_seed(0)

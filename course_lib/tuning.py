@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from course_lib.checks import require_count, require_number, require_option
+from course_lib.checks import require_count, require_number, require_option, require_slopes
 from course_lib.generators.base import Generator
 from course_lib.losses import Loss, pixel_loss
 from course_lib.projection import as_batch, default_loss
@@ -43,6 +43,7 @@ class TunedGenerator:
     seconds: float
 
 
+@torch.enable_grad()
 def tune_generator(
     generator: Generator,
     target: Image,
@@ -71,6 +72,7 @@ def tune_generator(
         ValueError: an option is unknown, or the shapes don't fit the generator.
     """
     begin = time.perf_counter()
+    require_slopes()
     require_option(regularizer, tuple(STRENGTHS), "regularizer")
     strength = STRENGTHS[regularizer] if strength is None else strength
     require_number(strength, "strength", least=0)
@@ -83,9 +85,10 @@ def tune_generator(
     penalty = _penalty(regularizer, generator, tuned, latent, space, rng)
     optimizer = torch.optim.Adam(tuned.parameters(), lr=learning_rate)
     energies = {"close to the photo": [], "close to the old generator": []}
+    watched = tuned.layers[:-1] if regularizer == "feature" else ()
     for step in range(steps):
-        image = tuned.decode(latent, space=space)
-        terms = (loss(image, targets).mean(), strength * penalty())
+        image, features = tuned.decode_with_features(latent, watched, space=space)
+        terms = (loss(image, targets).mean(), strength * penalty(features))
         optimizer.zero_grad()
         sum(terms).backward()
         optimizer.step()
@@ -104,29 +107,24 @@ def tune_generator(
 def _penalty(
     regularizer: str | None, old: Generator, new: Generator, latent: Tensor, space: str,
     rng: torch.Generator,
-) -> Callable[[], Tensor]:
-    """R(θ) as a function without arguments."""
+) -> Callable[[Mapping[str, Tensor]], Tensor]:
+    """R(θ) as a function of the features that the pivot has now."""
     if regularizer == "weight":
         pairs = list(zip(old.parameters(), new.parameters(), strict=True))
-        return lambda: sum((after - before).square().sum() for before, after in pairs)
+        return lambda _: sum((after - before).square().sum() for before, after in pairs)
     if regularizer == "feature":
-        layers = old.layers[:-1]  # the last one is free to draw what was missing
-        with torch.no_grad():
-            kept = {layer: old.features(latent, layer, space=space) for layer in layers}
-        return lambda: _feature_change(kept, new, latent, space)
+        with torch.no_grad():  # the last layer is free to draw what was missing
+            _, kept = old.decode_with_features(latent, old.layers[:-1], space=space)
+        return lambda features: _feature_change(kept, features)
     if regularizer == "locality":
-        return lambda: _local_change(old, new, latent, space, rng)
-    return lambda: latent.new_zeros(())
+        return lambda _: _local_change(old, new, latent, space, rng)
+    return lambda _: latent.new_zeros(())
 
 
-def _feature_change(
-    kept: Mapping[str, Tensor], new: Generator, latent: Tensor, space: str
-) -> Tensor:
+def _feature_change(before: Mapping[str, Tensor], now: Mapping[str, Tensor]) -> Tensor:
     """How much the layers' features of the pivot changed, each relative to its own size."""
-    changes = [
-        (new.features(latent, layer, space=space) - before).square().mean() / before.square().mean()
-        for layer, before in kept.items()
-    ]
+    changes = [(now[layer] - kept).square().mean() / kept.square().mean()
+               for layer, kept in before.items()]
     return torch.stack(changes).mean()
 
 
@@ -136,9 +134,11 @@ def _local_change(
     """How much the picture of a code near the pivot changed: a step towards a random code."""
     other = old.sample_latent(len(latent), space=space, rng=rng)
     direction = (other - latent).flatten(1)
+    length = direction.norm(dim=1, keepdim=True)
+    if (length == 0).any():  # a pivot that was drawn by the same seed
+        return _local_change(old, new, latent, space, rng)
     reach = old.latent_std(space).square().sum().sqrt() / 2
-    step = reach * direction / direction.norm(dim=1, keepdim=True)
-    near = latent + step.reshape(latent.shape)
+    near = latent + (reach * direction / length).reshape(latent.shape)
     with torch.no_grad():
         before = old.decode(near, space=space)
     return pixel_loss(new.decode(near, space=space), before).mean()

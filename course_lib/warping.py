@@ -128,8 +128,11 @@ def _deform(
         return points.clone()
     dtype = torch.promote_types(handles.dtype, moved_handles.dtype)
     dtype = torch.promote_types(dtype, torch.float32)
-    if handles.ndim == 3 and handles.device.type != "mps":
-        dtype = torch.float64  # the closed form cancels where a segment is far
+    # The closed form of segments cancels where one is far; "affine" divides by a determinant that
+    # a high falloff, which leaves one handle's weight only, brings close to 0.
+    delicate = handles.ndim == 3 or (kind == "affine" and falloff > 1)
+    if delicate and handles.device.type != "mps":
+        dtype = torch.float64
     p, q = (ends.to(dtype).movedim(-1, 0).contiguous() for ends in (handles, moved_handles))
     p_centre, q_centre = (ends.flatten(1).mean(1, keepdim=True) for ends in (p, q))
     p, q = (p.flatten(1) - p_centre).reshape(p.shape), q.flatten(1) - q_centre  # for float32

@@ -107,12 +107,35 @@ def test_seamless_clone_is_the_direct_solution(kind, mode):
     solution = seamless_clone(source, target, mask, gradients=mode)
     field, other = gradient(source), gradient(target)
     if mode == "mixed":
-        field = torch.where(field.abs() > other.abs(), field, other)
+        field = torch.where(other.abs() > field.abs() + 1e-6, other, field)
     elif mode == "average":
         field = (field + other) / 2
     assert solution.converged
     error = (solution.value - solve_directly(target, field, mask)).abs().max()
     assert error <= QUANTUM, (rng.initial_seed(), height, width)
+
+
+@pytest.mark.parametrize("size", [(2, 1000), (3000, 2), (8, 3000)])
+def test_a_strip_that_is_fixed_at_one_end_is_filled_exactly(size, rng):
+    source = torch.rand(3, *size, generator=rng)
+    mask = torch.ones(size, dtype=torch.bool)
+    mask[0 if size[0] > size[1] else slice(None), 0 if size[1] > size[0] else slice(None)] = False
+    found = blend_poisson(torch.where(mask, 0.5, source + 0.3), gradient(source), mask)
+    assert found.converged and found.value.dtype == torch.float32
+    assert (found.value - source - 0.3).abs().max() <= QUANTUM
+
+
+def test_of_equal_gradients_the_source_s_are_taken_whatever_rounding_says(rng):
+    # Bytes of few levels, so that many differences are equal: decided in whole numbers.
+    source, target = torch.randint(0, 8, (2, 3, 40, 50), generator=rng) * 30
+    mask = blobs(rng, 40, 50, 8, 0.5)
+    field, other = gradient(source.double()), gradient(target.double())
+    exact = torch.where(field.abs() >= other.abs(), field, other) / 255
+    expected = solve_directly(target / 255, exact, mask)
+    for dtype in (torch.float32, torch.float64):
+        pictures = (picture.to(torch.float32).div(255).to(dtype) for picture in (source, target))
+        found = seamless_clone(*pictures, mask, gradients="mixed").value
+        assert (found - expected).abs().max() <= QUANTUM
 
 
 def test_photos_are_blended_within_half_a_grey_level_of_the_direct_solution(photos):

@@ -246,3 +246,43 @@ def test_codes_of_middling_score_teach_nothing(rng):
 def test_a_wrong_call_says_what_to_do(call, sentence, rng):
     with pytest.raises(ValueError, match=sentence):
         call(tame(rng), rng)
+
+
+@pytest.mark.usefixtures("as_users_run_it")
+@pytest.mark.parametrize("change", [
+    lambda w, labels: (w.double(), labels), lambda w, labels: (w.numpy(), labels.numpy()),
+    lambda w, labels: (w, labels.tolist()), lambda w, labels: (w.double().numpy(), labels.numpy()),
+], ids=["float64", "arrays", "a list", "an array of float64"])
+def test_what_numpy_gives_is_taken_as_tensors_are(change, cloud):
+    w, labels = cloud[:200], cloud[:200, 3] > cloud[:, 3].mean()
+    expected = annotated(w, labels)
+    torch.testing.assert_close(annotated(*change(w, labels)).components, expected.components)
+    scores = annotated_by_score(*change(w, w[:, 3]), share=0.3)
+    torch.testing.assert_close(scores.components,
+                               annotated_by_score(w, w[:, 3], share=0.3).components)
+    direction = expected.components[0].double().numpy()
+    moved = move(w, direction, 2.0)
+    assert moved.dtype == torch.float32
+    torch.testing.assert_close(moved, move(w, expected.components[0], 2.0))
+
+
+@pytest.mark.usefixtures("as_users_run_it")
+def test_numbers_that_would_spread_or_shift_are_refused(cloud):
+    w, labels = cloud[:40].clone(), cloud[:40, 3] > cloud[:40, 3].median()
+    with pytest.raises(ValueError, match="there are 40 codes"):
+        annotated_by_score(w, w[:10, 3])
+    with pytest.raises(ValueError, match="scores has NaN"):
+        annotated_by_score(w, torch.full((40,), torch.nan))
+    w[3, 5] = torch.nan
+    for call in (lambda: annotated(w, labels), lambda: annotated_by_score(w, w[:, 3])):
+        with pytest.raises(ValueError, match="latents has NaN or infinity in 1 places"):
+            call()
+
+
+def test_a_layer_of_too_many_features_is_refused_with_the_number(monkeypatch, rng):
+    from course_lib.directions import components
+
+    monkeypatch.setattr(components, "MOST_FEATURES", 100)
+    generator = tame(rng)
+    with pytest.raises(ValueError, match=r"b16.conv1 of tame has 2,048 features.* 0 GB.*earlier"):
+        ganspace(generator, n_samples=50, n_components=2, layer="b16.conv1", rng=rng)

@@ -323,3 +323,56 @@ def drag(start, end, fixed=None) -> Drag:
 def test_a_wrong_call_says_what_to_do(call, sentence, generator, start, patch):
     with pytest.raises(ValueError, match=sentence):
         call(generator, start, patch)
+
+
+def test_codes_that_would_turn_into_nan_are_refused_and_stay(generator, start):
+    before = generator.decode(start, space="w").detach()
+
+    def distance(image):  # its slope at 0 is no number
+        return (image - before).square().sum(dim=(1, 2, 3)).sqrt()
+
+    editing = Editing(generator, start, [Anything(distance)])
+    with pytest.raises(ValueError, match=r"slope of Anything 1 is no number.*below the root"):
+        editing.step()
+    assert torch.equal(editing.latent, start) and editing.age == 0
+    with pytest.raises(ValueError, match="the term of Anything 1 is nan"):
+        edit(generator, start, [Anything(lambda image: distance(image) * torch.nan)], steps=1)
+
+
+@pytest.mark.parametrize("cell", [5, 7, 9, 12])
+def test_a_sketch_at_the_rim_counts_whatever_the_cells(cell, generator, start):
+    mask = torch.zeros(16, 16, dtype=torch.bool)
+    mask[2:14, 15] = True
+    energy = SketchStroke(mask, cell=cell).bind(generator, start, "w")
+    drawing = mask.float().expand(1, 3, -1, -1)
+    assert energy(start, drawing).abs().max() < 1e-6
+    assert (energy(start, torch.zeros(1, 3, 16, 16)) > 0.01).all()
+
+
+def test_an_edit_descends_where_gradients_are_switched_off(generator, start, patch):
+    with torch.no_grad():
+        found = edit(generator, start, [ColorStroke(patch, (1, 0, 0))], steps=20)
+    term = found.energies["ColorStroke 1"]
+    assert (term[-1] < term[0]).all()
+
+
+def test_a_moved_patch_is_searched_in_the_whole_picture(generator, start):
+    points = torch.tensor([[5.0, 6.0], [9.0, 4.0]])
+    pull = Drag(points, points + 2).bind(generator, start, "w")
+    before = generator.decode(start, space="w").detach()
+    assert torch.equal(pull.searched(before), points.expand(2, -1, -1))
+    moved = before.roll((3, 2), dims=(2, 3))  # down by 3, to the right by 2
+    moved[:, :, :3], moved[:, :, :, :2] = 0.5, 0.5
+    assert torch.equal(pull.searched(moved)[:, 0], points[0].add(torch.tensor([2.0, 3.0])).expand(
+        2, -1))
+
+
+@pytest.mark.parametrize("constraint", ["drag", "colour"])
+def test_a_step_draws_its_pictures_once(constraint, generator, start, patch, monkeypatch):
+    stroke = {"drag": Drag(torch.tensor([[5.0, 6.0]]), torch.tensor([[9.0, 6.0]])),
+              "colour": ColorStroke(patch, (1, 0, 0))}[constraint]
+    editing = Editing(generator, start, [stroke])
+    calls = []
+    generator.synthesis.register_forward_hook(lambda *_: calls.append(1))
+    editing.step()
+    assert len(calls) == 1

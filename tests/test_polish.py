@@ -129,6 +129,7 @@ def test_a_critic_of_another_kind_is_refused(data, grown, critic):
     (["dcgan", "cats", "--minutes", "-1"], "no span of time"),
     (["dcgan", "cats", "--critic", __file__], "--critic is for polish only"),
     (["polish", "cats", "--start-from", __file__, "--critic", "none"], "--critic none does not"),
+    (["classifier", "cats", "--start-from", __file__], "--start-from is for dcgan, encoder"),
     (["dcgan", "cats"], "none.zip does not exist"),
 ])
 def test_the_command_line_says_what_is_missing(arguments, message, tmp_path, monkeypatch, capsys):

@@ -232,6 +232,14 @@ def test_a_photo_of_another_size_is_refused(generator):
         project(generator, torch.rand(3, 20, 20))
 
 
+def test_it_descends_where_gradients_are_switched_off(generator, photos):
+    with torch.no_grad():
+        found = project(generator, photos, steps=20, loss=pixel_loss)
+    assert found.losses[-1].mean() < found.losses[0].mean()
+    with torch.inference_mode(), pytest.raises(ValueError, match=r"torch\.inference_mode"):
+        project(generator, photos, steps=1)
+
+
 def test_a_photo_of_0_to_255_is_refused(generator, photos):
     with pytest.raises(ValueError, match="divide by 255"):
         project(generator, photos * 255)

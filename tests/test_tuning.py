@@ -95,6 +95,19 @@ def test_equal_seeds_tune_equally(generator, photo, pivot):
     assert torch.equal(a.image, b.image)
 
 
+def test_a_pivot_drawn_with_the_seed_of_locality_is_tuned(generator):
+    pivot = generator.sample_latent(1, space="w", rng=torch.Generator().manual_seed(0))
+    photo = generator.decode(pivot, space="w").detach() + 0.05
+    found = tune_generator(generator, photo, pivot, space="w", regularizer="locality", steps=2)
+    assert all(term.isfinite().all() for term in found.energies.values())
+
+
+def test_it_descends_where_gradients_are_switched_off(generator, photo, pivot):
+    with torch.no_grad():
+        found = tune(generator, photo, pivot, steps=5)
+    assert found.energies["close to the photo"][-1] < found.energies["close to the photo"][0]
+
+
 def test_the_callback_sees_every_step(generator, photo, pivot):
     seen = []
     tune(generator, photo, pivot, steps=3, callback=lambda step, image: seen.append(step))

@@ -160,6 +160,15 @@ def test_float32_stays_close_to_float64(rng):
         assert (deform_points(v, p, q, kind=kind) - exact).abs().max() < 2e-3
 
 
+def test_an_affine_drag_of_many_handles_is_exact_at_every_falloff(rng):
+    points, handles = (torch.rand(n, 2, generator=rng) * 300 for n in (4000, 64))
+    stretch, shift = torch.tensor([[1, 0.1], [0.15, 1.05]]), torch.tensor([-20.0, -15])
+    for falloff in (1.0, 2.0, 3.0, 4.0):
+        moved = deform_points(points, handles, handles @ stretch + shift, kind="affine",
+                              falloff=falloff)
+        assert (moved - (points @ stretch + shift)).norm(dim=1).max() < 0.01
+
+
 @pytest.mark.parametrize("falloff", SEGMENT_FALLOFFS[::2])
 @pytest.mark.parametrize("kind", KINDS)
 def test_points_on_a_segment_stay_on_it(kind, falloff, rng):

@@ -14,7 +14,9 @@ from torch import Tensor
 from course_lib.checks import require_count, require_mask, require_number, require_option
 from course_lib.generators.base import Generator
 from course_lib.guidance.strokes import require_ways
-from course_lib.shapes import Latent, Mask, Points
+from course_lib.shapes import Image, Latent, Mask, Points
+
+PATCH = 4  # pixels from its centre to its rim, of what is searched for in the end
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,7 @@ class Pull:
 
     Attributes:
         place: where the handles are now, (batch, points, 2) in pixels.
+        layer: whose features are pulled.
     """
 
     def __init__(self, drag: Drag, generator: Generator, latent: Latent, space: str):
@@ -66,12 +69,19 @@ class Pull:
         self.place = drag.start.to(latent).expand(len(latent), -1, -1).clone()
         self.end = drag.end.to(latent)
         with torch.no_grad():
-            self.first = self._features(latent)
+            image, features = generator.decode_with_features(latent, [self.layer], space=space)
+        self.first = features[self.layer]
+        self.patches = _cut(image, drag.start)
         self.handle = self._at(self.first, self.place)
 
-    def __call__(self, latent: Tensor, image: Tensor) -> Tensor:
-        """Pull, from where the handles are found in the pictures of these codes."""
-        features = self._features(latent)
+    def __call__(self, latent: Tensor, image: Tensor, features: Tensor | None = None) -> Tensor:
+        """Pull, from where the handles are found in the pictures of these codes.
+
+        Args:
+            features: of `layer` for these codes, where the picture's maker kept them.
+        """
+        if features is None:
+            features = self.generator.features(latent, self.layer, space=self.space)
         with torch.no_grad():
             self._track(features.detach())
         to_go = self.end - self.place
@@ -91,6 +101,23 @@ class Pull:
         """How far the handles are from their targets, in pixels."""
         return (self.end - self.place).norm(dim=-1).mean(dim=1)
 
+    @torch.no_grad()
+    def searched(self, image: Image) -> Float[Tensor, "batch points 2"]:
+        """Where pictures look most like z0's around each start, in pixels.
+
+        The patches' squared differences are compared over the whole picture: a second opinion,
+        since the tracker follows features from step to step, and may lose what it was set on.
+        """
+        reach = self.patches.shape[-1] // 2
+        window = torch.ones_like(self.patches[0, :1, :1])
+        found = []
+        for picture, patches in zip(_framed(image, reach), self.patches, strict=True):
+            size = F.conv2d(picture.square().sum(dim=0)[None, None], window)
+            unlike = size - 2 * F.conv2d(picture[None], patches)  # but for the patches' own size
+            place = unlike[0].flatten(1).argmin(dim=1)
+            found.append(torch.stack([place % image.shape[-1], place // image.shape[-1]], dim=-1))
+        return torch.stack(found).to(image)
+
     def go_on(self, before: "list[Pull]") -> None:
         """Handles with the start of an earlier one are where that one was found."""
         for other in before:
@@ -101,9 +128,6 @@ class Pull:
     def _change_where_fixed(self, features: Tensor) -> Tensor:
         free = F.interpolate((~self.drag.fixed).to(features)[None, None], features.shape[-2:])
         return ((features - self.first).abs() * (1 - free)).mean(dim=(1, 2, 3))
-
-    def _features(self, latent: Tensor) -> Tensor:
-        return self.generator.features(latent, self.layer, space=self.space)
 
     def _at(self, features: Tensor, points: Tensor) -> Tensor:
         """Features (batch, points, channels) at (x, y) of the picture, bilinear."""
@@ -121,6 +145,17 @@ class Pull:
         change = (found - self.handle[:, :, None]).abs().mean(dim=-1)
         best = change.argmin(dim=2)
         self.place = near[torch.arange(batch)[:, None], torch.arange(points), best]
+
+
+def _cut(image: Tensor, points: Tensor) -> Float[Tensor, "batch points 3 side side"]:
+    """The squares around (x, y) of each picture."""
+    framed = _framed(image, PATCH)
+    return torch.stack([framed[..., y : y + 2 * PATCH + 1, x : x + 2 * PATCH + 1]
+                        for x, y in points.round().int().tolist()], dim=1)
+
+
+def _framed(image: Tensor, width: int) -> Tensor:
+    return F.pad(image, (width, width, width, width), mode="replicate")
 
 
 def _disc(radius: int) -> Tensor:

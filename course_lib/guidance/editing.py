@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from course_lib.checks import require_count, require_number
+from course_lib.checks import require_count, require_number, require_rng, require_slopes
 from course_lib.generators.base import Generator
 from course_lib.guidance.drag import Pull
 from course_lib.guidance.strokes import Constraint, Energy
@@ -31,11 +31,14 @@ class Edit:
         latent: (starts, ...) in `space`; image: their pictures.
         energies: each constraint's weighted term and "close to the input", (steps, starts).
         frames: G along the straight line from the first start's z0 to its answer.
-        handles: where the drags' handles ended, (starts, points, 2), one entry a drag.
+        handles: where the drags' handles ended by the word of the tracker, which follows features
+            from step to step, (starts, points, 2), one entry a drag.
         origin: z0 of each start, in the same order.
         cost: the whole energy of each answer.
         missed: how far each constraint is from being met: in pixels for drags, for others the
             root of the unweighted term (for colours and warps the rms error in [0, 1]).
+        searched: where the answers look most like z0's picture around the drags' starts, shaped as
+            `handles`: where both agree, a drag has arrived.
     """
 
     latent: Latent
@@ -47,6 +50,7 @@ class Edit:
     origin: Latent
     cost: Float[Tensor, " starts"]
     missed: dict[str, Float[Tensor, " starts"]]
+    searched: tuple[Tensor, ...] = ()
 
     @property
     def shown(self) -> int:
@@ -80,8 +84,10 @@ def edit(
         frames: of the morph from z0 to the answer.
         callback: called with the step and the pictures so far.
     Raises:
-        ValueError: there is no constraint, a mask does not fit, or the codes are of another space.
+        ValueError: there is no constraint, a mask does not fit, the codes are of another space, or
+            a term or its slope is no number.
     """
+    require_slopes()
     require_count(steps, "steps", least=0)
     require_count(frames, "frames", least=2)
     if isinstance(constraints, Sequence) and not constraints:
@@ -133,7 +139,7 @@ class Editing:
         self.learning_rate = learning_rate
         self.origin = latent.detach().repeat_interleave(len(begin) // len(latent), dim=0)
         self._axes, deaxes = principal_axes(generator, space)
-        self.change = ((begin.detach() - self.origin) @ deaxes).requires_grad_()
+        self.change = ((begin.detach() - self.origin) @ deaxes).detach().requires_grad_()
         self.order = torch.arange(len(begin), device=latent.device)
         self.look()
         self.ask(constraints, smoothness=smoothness)
@@ -164,19 +170,35 @@ class Editing:
         """The codes as they are now, (starts, ...), in the order they were given."""
         return (self.origin + self.change @ self._axes).detach()
 
+    @torch.enable_grad()
     def step(self, rate: float | int = 1.0) -> Image:
-        """One step of Adam at this share of its rate; returns the pictures before it."""
+        """One step of Adam at this share of its rate; returns the pictures before it.
+
+        Raises:
+            ValueError: a term or its slope is no number; the codes stay as they were.
+        """
         if not self._terms:
             return self.image
         code = self.origin + self.change @ self._axes
-        image = self.generator.decode(code, space=self.space)
-        self.energies = self._energies(code, image)
-        cost = sum(self.energies.values())
+        image, energies = self._energies(code)
+        for name, value in energies.items():
+            if not value.isfinite().all():
+                raise ValueError(
+                    f"the term of {name} is {value[~value.isfinite()][0].item()}, so no slope "
+                    f"leads on from there: look at what it divides by, or takes a root of."
+                )
+        cost = sum(energies.values())
         self._optimizer.param_groups[0]["lr"] = self.learning_rate * rate
         self._optimizer.zero_grad()
         cost.sum().backward()
+        if not self.change.grad.isfinite().all():
+            raise ValueError(
+                f"the slope of {' + '.join(self._terms)} is no number, as that of a root or a "
+                f"deviation is at 0, so no step could be taken: add a little below the root, "
+                f"(x + 1e-8).sqrt()."
+            )
         self._optimizer.step()
-        self.energies = {name: value.detach() for name, value in self.energies.items()}
+        self.energies = {name: value.detach() for name, value in energies.items()}
         for name, value in self.energies.items():
             self.history[name].append(value.cpu())
         if self.age <= self.settle:
@@ -208,17 +230,18 @@ class Editing:
     def result(self, *, frames: int = 8) -> Edit:
         """What has been found so far."""
         code = self.latent
-        image = self.generator.decode(code, space=self.space)
-        cost = sum(self._energies(code, image).values())
+        image, energies = self._energies(code)
+        cost = sum(energies.values())
         order = cost.argsort(stable=True) if 0 < self.age <= self.settle else self.order
         missed = {name: self._missed(name, code, image)[order].cpu() for name in self._terms}
-        handles = tuple(term.place[order].cpu() for _, term in self._terms.values()
-                        if isinstance(term, Pull))
+        drags = [term for _, term in self._terms.values() if isinstance(term, Pull)]
+        handles = tuple(drag.place[order].cpu() for drag in drags)
+        searched = tuple(drag.searched(image)[order].cpu() for drag in drags)
         energies = {name: torch.stack(values)[:, order.cpu()] if values
                     else torch.zeros(0, len(code)) for name, values in self.history.items()}
         return Edit(
             code[order], self.space, image[order], energies, self.morph(int(order[0]), frames),
-            handles, self.origin[order], cost[order].cpu(), missed,
+            handles, self.origin[order], cost[order].cpu(), missed, searched,
         )
 
     @torch.no_grad()
@@ -234,9 +257,18 @@ class Editing:
         change = (self.change[start] @ self._axes)[None]
         return self.generator.decode(self.origin[start][None] + shares * change, space=self.space)
 
-    def _energies(self, code: Tensor, image: Tensor) -> dict[str, Tensor]:
-        values = {name: weight * term(code, image) for name, (weight, term) in self._terms.items()}
-        return values | {CLOSE: self.smoothness * self.change.square().flatten(1).mean(dim=1)}
+    def _energies(self, code: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """The pictures of these codes, and their terms by name."""
+        layers = {term.layer for _, term in self._terms.values() if isinstance(term, Pull)}
+        image, features = self.generator.decode_with_features(
+            code, sorted(layers), space=self.space)
+        values = {
+            name: weight * (term(code, image, features[term.layer]) if isinstance(term, Pull)
+                            else term(code, image))
+            for name, (weight, term) in self._terms.items()
+        }
+        close = self.smoothness * self.change.square().flatten(1).mean(dim=1)
+        return image, values | {CLOSE: close}
 
     def _missed(self, name: str, code: Tensor, image: Tensor) -> Tensor:
         term = self._terms[name][1]
@@ -255,6 +287,7 @@ def scatter(
     generator.require_latent(latent, space)
     require_count(n, "n")
     require_number(spread, "spread", least=0)
+    require_rng(rng)
     if len(latent) != 1:
         raise ValueError(
             f"latent holds {len(latent)} codes, so it is open around which to scatter: pass one."

@@ -86,7 +86,7 @@ class SketchStroke:
         require_mask(self.mask, (generator.resolution, generator.resolution))
         require_count(self.cell, "cell", most=generator.resolution)
         drawing = self.mask.to(latent)[None, None]
-        touched = F.max_pool2d(drawing, self.cell)[0, 0] > 0
+        touched = F.max_pool2d(drawing, self.cell, ceil_mode=True)[0, 0] > 0
         return _edge_energy(drawing, touched, self.cell)
 
 
@@ -151,7 +151,7 @@ class PatchMove:
         with torch.no_grad():
             picture = generator.decode(latent, space=space)
         pasted, mask = _paste_patches(picture, self.start, self.end, self.size)
-        covered = F.avg_pool2d(mask.to(latent)[None, None], self.cell)[0, 0] >= 0.5
+        covered = F.avg_pool2d(mask.to(latent)[None, None], self.cell, ceil_mode=True)[0, 0] >= 0.5
         wanted = pasted[:, :, mask]
         edges = _edge_energy(pasted.mean(dim=1, keepdim=True), covered, self.cell)
 
@@ -201,7 +201,8 @@ def orientation_histograms(
     """How strong edges of each direction are in each cell; differentiable.
 
     Gradients are softly shared between the two nearest of `bins` directions (0 to π, as the sign
-    of an edge does not matter), summed over the cell, and scaled to unit length.
+    of an edge does not matter), summed over the cell, and scaled to unit length. Where `cell` does
+    not divide the picture's side, the last cells are narrower, and their means count.
 
     Source: Dalal and Triggs, "Histograms of Oriented Gradients", CVPR 2005.
     """
@@ -213,7 +214,7 @@ def orientation_histograms(
     centers = torch.arange(bins, device=gray.device, dtype=gray.dtype)[:, None, None]
     apart = (angle - centers + bins / 2).remainder(bins) - bins / 2
     shared = strength * (1 - apart.abs()).clamp(min=0)
-    summed = F.avg_pool2d(shared, cell) * cell
+    summed = F.avg_pool2d(shared, cell, ceil_mode=True) * cell
     return summed / (summed.square().sum(dim=1, keepdim=True) + 1e-3).sqrt()
 
 

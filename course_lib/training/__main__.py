@@ -58,6 +58,10 @@ def main() -> None:
             parser.error(f"{option} {path} does not exist: pass a file, such as {shipped}")
     if chosen.minutes is not None and not chosen.minutes >= 0:
         parser.error(f"--minutes {chosen.minutes:g} is no span of time: pass 0 or more")
+    if chosen.start_from and not hasattr(FAMILIES[chosen.family][1], "start_from"):
+        able = [name for name, (_, family) in FAMILIES.items() if hasattr(family, "start_from")]
+        parser.error(f"--start-from is for {', '.join(able)}: leave it out, as a {chosen.family} "
+                     "begins afresh")
     resumes = (chosen.out / "checkpoint.pt").exists()
     if chosen.critic and chosen.family != "polish":
         parser.error("--critic is for polish only: leave it out")
