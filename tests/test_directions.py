@@ -14,6 +14,7 @@ from course_lib.directions import (
     principal_components,
     sefa,
     set_coordinate,
+    with_spread,
 )
 from course_lib.generators.base import Generator
 from tests.test_projection import tame
@@ -260,6 +261,8 @@ def test_what_numpy_gives_is_taken_as_tensors_are(change, cloud):
     scores = annotated_by_score(*change(w, w[:, 3]), share=0.3)
     torch.testing.assert_close(scores.components,
                                annotated_by_score(w, w[:, 3], share=0.3).components)
+    spread = with_spread(expected, change(w, labels)[0])
+    torch.testing.assert_close(spread.stdev, expected.stdev)
     direction = expected.components[0].double().numpy()
     moved = move(w, direction, 2.0)
     assert moved.dtype == torch.float32
@@ -274,6 +277,8 @@ def test_numbers_that_would_spread_or_shift_are_refused(cloud):
     with pytest.raises(ValueError, match="scores has NaN"):
         annotated_by_score(w, torch.full((40,), torch.nan))
     w[3, 5] = torch.nan
+    with pytest.raises(ValueError, match="the samples' covariance has NaN"):
+        principal_components([w], 2)
     for call in (lambda: annotated(w, labels), lambda: annotated_by_score(w, w[:, 3])):
         with pytest.raises(ValueError, match="latents has NaN or infinity in 1 places"):
             call()

@@ -308,4 +308,5 @@ def test_a_colour_photo_beside_grey_ones_becomes_grey(image):
     blend = BlendTool(image[:1], image[:1].flip(-1), alt="x", lasso=LASSO)
     upload(blend.source, png((40, 30)))
     assert blend.state.source.shape == (1, 30, 40) and blend.source.error == ""
-    torch.testing.assert_close(blend.state.source, torch.full((1, 30, 40), 0.4), atol=0.01, rtol=0)
+    expected = torch.full((1, 30, 40), (0.587 + 0.114) * 128 / 255)  # teal
+    torch.testing.assert_close(blend.state.source, expected, atol=1e-3, rtol=0)

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from course_lib.checks import require_count, require_option
+from course_lib.checks import require_count, require_finite, require_option
 from course_lib.directions.moving import Directions
 from course_lib.generators.base import Generator
 
@@ -23,7 +23,7 @@ def principal_components(
     descending, and the largest entry of each row is positive.
 
     Raises:
-        ValueError: there are fewer samples or dimensions than components.
+        ValueError: there are fewer samples or dimensions than components, or some are no numbers.
     """
     require_count(n_components, "n_components")
     moments = _Moments()
@@ -42,6 +42,7 @@ class _Moments:
 
     def add(self, x: Tensor, beside: Tensor | None = None) -> None:
         """Take in samples (n, dim), and codes (n, dim2) that they were made from."""
+        x = torch.as_tensor(x)
         if self.shift is None:
             self.shift = x.mean(dim=0)  # near the mean, so that float32 products keep their digits
         x = x - self.shift
@@ -67,6 +68,7 @@ class _Moments:
             )
         center = self.total / self.count
         covariance = self.squares / self.count - torch.outer(center, center)
+        require_finite(covariance, "the samples' covariance")
         self.variance = covariance.trace()
         values, rows = _leading(covariance, n)
         return _signed(rows), values.clamp(min=0)

@@ -43,6 +43,7 @@ def with_spread(directions: Directions, latents: Float[Tensor, "codes dim"]) -> 
 
     SeFa, which sees weights alone, knows neither.
     """
+    latents = torch.as_tensor(latents).to(directions.components)
     mean = latents.mean(dim=0)
     return replace(directions, mean=mean,
                    stdev=((latents - mean) @ directions.components.T).std(dim=0))

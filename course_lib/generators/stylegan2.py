@@ -228,5 +228,5 @@ class StyleGAN2(Generator):
         self.mapping.w_avg.copy_(self.mapping(z, c).mean(dim=0))
         warnings.warn(
             f"{self.name} stores no mean code, so it was estimated from {count:,} samples: "
-            f"truncated codes may differ slightly from its publisher's.", stacklevel=4,
+            f"truncated codes may differ slightly from its publisher's.", stacklevel=5,
         )
