@@ -162,16 +162,10 @@ def _decode_wide(values: np.ndarray, picture: PIL.Image.Image) -> Grey:
 
 def _in_srgb(picture: PIL.Image.Image) -> UInt8[np.ndarray, "height width 3"]:
     """Its colours by its ICC profile, or by its gamma."""
-    gamma, found = _gamma(picture.info), _profile(picture)
+    found, gamma = _conversion(picture), _gamma(picture.info)
     if found is not None:
-        profile, mode = found
-        to_srgb = PIL.ImageCms.buildTransform(
-            profile, PIL.ImageCms.createProfile("sRGB"), mode, "RGB")
-        known = _probe(mode)
-        seen = PIL.ImageCms.applyTransform(known, to_srgb)
-        # Most profiles are sRGB's own, whose pictures rounding would change for nothing.
-        if mode == "CMYK" or (_distance(seen, known.convert("RGB")) > 1):
-            return np.array(PIL.ImageCms.applyTransform(picture.convert(mode), to_srgb))
+        to_srgb, mode = found
+        return np.array(PIL.ImageCms.applyTransform(picture.convert(mode), to_srgb))
     colors = np.array(picture.convert("RGB"))
     if gamma is None:
         return colors
@@ -179,16 +173,23 @@ def _in_srgb(picture: PIL.Image.Image) -> UInt8[np.ndarray, "height width 3"]:
     return (255 * _encoded(light)).round().astype(np.uint8)[colors]
 
 
-def _profile(picture: PIL.Image.Image) -> tuple[PIL.ImageCms.ImageCmsProfile, str] | None:
-    """Its ICC profile and the mode that it reads, if there is one for pictures of this kind."""
+def _conversion(picture: PIL.Image.Image) -> tuple[PIL.ImageCms.ImageCmsTransform, str] | None:
+    """From its ICC profile to sRGB, and the mode to convert from; None if nothing would change."""
     try:
         profile = PIL.ImageCms.ImageCmsProfile(io.BytesIO(picture.info["icc_profile"]))
+        mode = MODES.get(profile.profile.xcolor_space)
+        fits = {"RGB": picture.mode != "CMYK", "L": picture.mode in ("1", "L", "LA"),
+                "CMYK": picture.mode == "CMYK"}
+        if not fits.get(mode):
+            return None
+        to_srgb = PIL.ImageCms.buildTransform(
+            profile, PIL.ImageCms.createProfile("sRGB"), mode, "RGB")
+        known = _probe(mode)
+        seen = PIL.ImageCms.applyTransform(known, to_srgb)
     except (KeyError, TypeError, OSError, PIL.ImageCms.PyCMSError):
         return None
-    mode = MODES.get(profile.profile.xcolor_space)
-    fits = {"RGB": picture.mode != "CMYK", "L": picture.mode in ("1", "L", "LA"),
-            "CMYK": picture.mode == "CMYK"}
-    return (profile, mode) if fits.get(mode) else None
+    # Most profiles are sRGB's own, by which rounding would change pictures for nothing.
+    return (to_srgb, mode) if _distance(seen, known.convert("RGB")) > 1 else None
 
 
 def _probe(mode: str) -> PIL.Image.Image:
