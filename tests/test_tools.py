@@ -294,14 +294,25 @@ def test_tools_do_not_share_marks(image):
 
 
 @pytest.mark.parametrize("make, sentence", [
-    (lambda image: SmoothTool(image, alt="x", smoothness=1e-4), "smoothness is 0.0001, but its sl"),
-    (lambda image: SmoothTool(image, alt="x", growth=20), "growth is 20, but its slider goes from"),
-    (lambda image: WarpTool(image, alt="x", falloff=8.0), r"falloff is 8.* from 0\.5 to 4"),
-    (lambda image: WarpTool(image, alt="x").set(falloff=8.0), "falloff is 8"),
+    (lambda image: WarpTool(image, alt="x").set(falloff=8.0), r"falloff is 8.* from 0\.5 to 4"),
+    (lambda image: SmoothTool(image, alt="x").set(smoothness=1e-4), "smoothness is 0.0001, but"),
+    (lambda image: SmoothTool(image, alt="x", smoothness=-1), "above 0"),
+    (lambda image: WarpTool(image, alt="x", falloff=-1.0), "above 0"),
 ])
 def test_a_value_that_its_slider_can_not_show_is_refused(make, sentence, image):
     with pytest.raises(ValueError, match=sentence):
         make(image)
+
+
+def test_a_slider_reaches_what_the_tool_begins_with(image):
+    smooth = SmoothTool(image, alt="x", smoothness=1e-4, growth=20.0)
+    warp = WarpTool(image, alt="x", falloff=8.0)
+    for tool in (smooth, warp):
+        for name, control in tool.controls.items():
+            assert control.value == pytest.approx(getattr(tool.state, name))
+    warp.set(falloff=1.0)
+    warp.reset()
+    assert warp.state.falloff == warp.controls["falloff"].value == 8
 
 
 def test_a_colour_photo_beside_grey_ones_becomes_grey(image):

@@ -1,6 +1,7 @@
 """What the tools share: a frozen state, an answer by the library, and a canvas that shows it."""
 
 import base64
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -9,6 +10,7 @@ from pathlib import Path
 import ipywidgets
 from torch import Tensor
 
+from course_lib.checks import require_number
 from course_lib.images import save_image
 from course_lib.shapes import Image
 from course_lib.widgets.canvas import Canvas, encode
@@ -44,7 +46,7 @@ class Tool:
     ) -> None:
         self.state = self._first = state
         self.canvas, self.controls, self._held = canvas, controls, False
-        self._require_shown(self.values())
+        self._make_room()
         for name, control in controls.items():
             switch = isinstance(control, ipywidgets.Checkbox)
             control.layout.width = "auto" if switch else "25em"
@@ -116,6 +118,17 @@ class Tool:
     def stops(self) -> list[dict]:
         """Changes that a drawing hand might make; `sweep` tries them all."""
         return []
+
+    def _make_room(self) -> None:
+        """Let sliders reach what the tool begins with, which they would show clipped."""
+        for name, control in self.controls.items():
+            span, value = _span(control), getattr(self.state, name)
+            if span and not span[0] <= value <= span[1]:
+                if isinstance(control, ipywidgets.FloatLogSlider):
+                    require_number(value, name, above=0)
+                    value = math.log(value, control.base)
+                control.min, control.max = min(control.min, value), max(control.max, value)
+                control.value = getattr(self.state, name)
 
     def _require_shown(self, values: Mapping[str, object]) -> None:
         """Raise a `ValueError` at a value that its slider would show clipped, or its menu not."""
