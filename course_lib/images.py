@@ -41,7 +41,7 @@ def default_device() -> torch.device:
 
 
 def sample_names() -> list[str]:
-    """The names of the photographs that ship inside installed packages."""
+    """The names of the photographs that ship with the course, or inside installed packages."""
     return sorted(SAMPLES)
 
 

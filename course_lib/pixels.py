@@ -28,6 +28,9 @@ SAMPLES = {  # photographs inside scikit-image's wheel, so that nothing is downl
     "rocket": "rocket.jpg",
     "text": "text.png",
 }
+CATS = ("bandit", "british", "ginger", "patch", "siamese", "silver", "tabby", "tuxedo")
+PHOTOS = Path(__file__).with_name("assets") / "photos"  # of them, with their credit
+SAMPLES |= {name: f"{name}.jpg" for name in CATS}
 AS_JPEG = "export it as JPEG"
 MODES = {"RGB ": "RGB", "GRAY": "L", "CMYK": "CMYK"}  # of Pillow, by an ICC profile's colour space
 WIDE = {("I", "PNG"), ("I", "PPM")}  # modes and formats
@@ -103,6 +106,8 @@ def _diagnose(error: Exception, path: Path | None) -> tuple[str, str]:
 
 
 def _existing(source: str | Path) -> Path:
+    if str(source) in CATS:
+        return PHOTOS / SAMPLES[str(source)]
     if str(source) in SAMPLES:
         import skimage  # here, so that training runs where it is not installed
 

@@ -26,7 +26,7 @@ from course_lib.checks import (
 )
 from course_lib.encoders import load_encoder
 from course_lib.generators.base import Generator
-from course_lib.losses import Loss, perceptual_loss, pixel_loss, weighted_sum
+from course_lib.losses import Loss, lite0_loss, perceptual_loss, pixel_loss, weighted_sum
 from course_lib.results import Callback
 from course_lib.shapes import Image, Latent
 from course_lib.solvers import LBFGS
@@ -139,10 +139,9 @@ def project(
 
 
 def default_loss(generator: Generator) -> Loss:
-    """Features of the discriminator plus pixels, or pixels alone where it is lost."""
-    if not generator.has_discriminator:
-        return pixel_loss
-    return weighted_sum({perceptual_loss(generator): 1, pixel_loss: 5})
+    """Features of the discriminator, or of Lite0 where it is lost, plus pixels."""
+    features = perceptual_loss(generator) if generator.has_discriminator else lite0_loss()
+    return weighted_sum({features: 1, pixel_loss: 5})
 
 
 def initial_latent(

@@ -24,6 +24,7 @@ from course_lib.images import (
     save_image,
     to_uint8,
 )
+from course_lib.pixels import CATS, PHOTOS
 
 BYTE = 1 / 255
 
@@ -55,6 +56,12 @@ def test_every_sample_is_a_picture(name):
     image = load_image(name)
     assert image.shape[0] == 3 and min(image.shape[1:]) > 100 and image.dtype == torch.float32
     assert 0 <= image.min() and image.max() <= 1 and image.std() > 0.02
+
+
+@pytest.mark.parametrize("name", CATS)
+def test_the_cats_are_where_models_of_cats_expect_them(name):
+    assert load_image(name).shape == (3, 512, 512)
+    assert name in (PHOTOS / "README.md").read_text(encoding="utf-8")
 
 
 def test_a_png_comes_back_exactly(tmp_path):
