@@ -6,11 +6,11 @@ import html
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import threading
 import zipfile
-from argparse import Namespace
 from concurrent.futures import ThreadPoolExecutor
 
 import nbformat
@@ -25,9 +25,7 @@ from assignments.grading.cells import defined_names, is_test, needed_by_tests, s
 from assignments.grading.confinement import ConfinementError, why_no_bubblewrap
 from assignments.grading.course import Course, CourseError
 from assignments.grading.execution import Kernel, merged
-from assignments.grading.handout import collect, is_stale, release
-from assignments.grading.plugins import plain_files
-from assignments.grading.repair import Unreadable, read_submission, repair
+from assignments.grading.handout import is_stale, release
 from course_lib.results import Solution
 from tests.submissions.course import (
     NAME,
@@ -46,11 +44,18 @@ needs_wall = pytest.mark.skipif(
 )
 
 
-@pytest.fixture
-def course(tmp_path):
-    made = make_course(tmp_path)
+@pytest.fixture(scope="session")
+def released(tmp_path_factory):
+    made = make_course(tmp_path_factory.mktemp("released"))
     release(made, NAME)
     return made
+
+
+@pytest.fixture
+def course(released, tmp_path):
+    """The tiny course, released, in a folder of the test's own."""
+    shutil.copytree(released.root, tmp_path, dirs_exist_ok=True)
+    return Course(tmp_path)
 
 
 # Handing out.
@@ -108,71 +113,7 @@ def test_an_unknown_assignment_is_named(course, capsys):
     assert "no assignment 'a9'" in capsys.readouterr().err
 
 
-# Collecting.
-
-def test_collect_takes_a_folder_or_a_file_a_student(course, tmp_path_factory):
-    downloads = tmp_path_factory.mktemp("downloads")
-    for path in ("ann/a0_tiny.ipynb", "bob/homework/a0_tiny (2).ipynb", "cy_17_late.ipynb",
-                 "dan/x.ipynb", "dan/y.ipynb", "eve/photo.png"):
-        write("{}" if path.endswith("ipynb") else "pixels", downloads / path)
-    write("pixels", downloads / "ann/pictures/mine.png")
-    (downloads / "ann/link.txt").symlink_to("/etc/passwd")
-    (downloads / "ann/folder").symlink_to("/etc")
-    (downloads / "zoe").symlink_to(downloads / "ann")
-    assert main(["--course", str(course.root), "collect", NAME, str(downloads)]) == 0
-    assert course.students(NAME) == ["ann", "bob", "cy"]
-    handed_in = course.notebook("submitted", NAME, "ann").parent
-    assert set(plain_files(handed_in)) == {"pictures/mine.png"}
-    assert not list(handed_in.glob("link*")) and not (handed_in / "folder").exists()
-
-
-def test_links_are_never_read_for_a_student(tmp_path):
-    write("x", tmp_path / "real.txt")
-    (tmp_path / "link.txt").symlink_to("/etc/passwd")
-    (tmp_path / "etc").symlink_to("/etc")
-    assert list(plain_files(tmp_path)) == ["real.txt"]
-
-
-# Mending.
-
-def test_a_sound_submission_is_left_as_it_is(course):
-    handed_in = filled_in(course, **RIGHT)
-    handed_in.cells.insert(3, nbformat.v4.new_code_cell("helper = 1"))
-    mended, flags = repair(handed_in, nbformat.read(course.notebook("release", NAME), 4))
-    assert [cell.source for cell in mended.cells] == [cell.source for cell in handed_in.cells]
-    assert flags == []
-
-
-def test_the_last_edited_of_two_copies_counts_wherever_it_stands(course):
-    blank = nbformat.read(course.notebook("release", NAME), 4)
-    for places in ((3, 2), (2, 3)):
-        handed_in = filled_in(course, **RIGHT)
-        copy = nbformat.from_dict(json.loads(json.dumps(find(blank, "differences"))))
-        handed_in.cells.insert(places[0], copy)
-        mended, flags = repair(handed_in, blank)
-        assert find(mended, "differences").source == RIGHT["differences"]
-        assert len([cell for cell in mended.cells if "def differences" in cell.source]) == 1
-        assert "was there twice" in flags[0]
-
-
-def test_pasted_pictures_of_an_answer_in_words_are_kept(course):
-    handed_in = filled_in(course, **RIGHT)
-    find(handed_in, "words").attachments = {"a.png": {"image/png": "AAAA"}}
-    mended, _ = repair(handed_in, nbformat.read(course.notebook("release", NAME), 4))
-    assert find(mended, "words").attachments == {"a.png": {"image/png": "AAAA"}}
-
-
-@pytest.mark.parametrize("text, reason", [
-    ("", "is empty"), ("  \n", "is empty"), ("<html>", "not a notebook"), ("[]", "not a notebook"),
-    ("null", "not a notebook"), ('{"nbformat": 4}', "not a notebook"),
-    ('{"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": [7]}', "not a notebook"),
-])
-def test_what_is_no_notebook_is_said_to_be_none(tmp_path, text, reason):
-    path = tmp_path / "a.ipynb"
-    path.write_text(text)
-    with pytest.raises(Unreadable, match=reason):
-        read_submission(path)
-
+# Cells.
 
 def test_test_cells_are_split_and_names_found():
     assert split_hidden("a\n### BEGIN HIDDEN TESTS\nb\n### END HIDDEN TESTS") == ("a", "b")
@@ -389,16 +330,6 @@ def test_gradescope_grades_with_the_same_code(course, tmp_path_factory):
     assert [(test["score"], test["max_score"]) for test in found["tests"]] == [(2, 2), (0, 3)]
     assert "hidden test" in found["tests"][1]["output"]
     assert "secret" not in json.dumps(found)
-
-
-def test_two_files_of_one_student_are_refused(tmp_path):
-    for name in ("ada_lovelace.ipynb", "ada_byron.ipynb"):
-        (tmp_path / name).write_text("{}")
-    course = Namespace(require=lambda assignment: None)
-    with pytest.raises(CourseError, match="ada would get the work of more than one file"):
-        collect(course, Namespace(assignment="a1", downloads=tmp_path))
-    with pytest.raises(CourseError, match="is no folder"):
-        collect(course, Namespace(assignment="a1", downloads=tmp_path / "nowhere"))
 
 
 def test_an_export_says_what_is_not_graded_yet(course):

@@ -5,7 +5,7 @@ import os
 import sys
 from pathlib import Path
 
-from assignments.grading import grade, gradescope, handout
+from assignments.grading import collecting, grade, gradescope, handout
 from assignments.grading.confinement import KINDS, ConfinementError
 from assignments.grading.course import HERE, Course, CourseError
 
@@ -35,9 +35,9 @@ def parser() -> argparse.ArgumentParser:
     entry.add_argument("assignments", nargs="*", help="default: all")
     entry = command("check", handout.check, "say which releases are stale")
     entry.add_argument("assignments", nargs="*", help="default: all")
-    entry = command("collect", handout.collect, "copy a download from the LMS into submitted/")
+    entry = command("collect", collecting.collect, "copy a download from the LMS into submitted/")
     entry.add_argument("assignment")
-    entry.add_argument("downloads", type=Path, help="a folder or file a student")
+    entry.add_argument("downloads", type=Path, help="the folder, or its zip")
     entry = command("grade", grade.grade, "grade what is not graded yet, on all cores")
     entry.add_argument("assignment")
     entry.add_argument("students", nargs="*", help="default: all")

@@ -13,6 +13,11 @@ def is_test(cell: NotebookNode) -> bool:
     return cell.cell_type == "code" and bool(info.get("grade")) and not info.get("solution")
 
 
+def is_extra(grade_id: str) -> bool:
+    """Whether a part's points come on top of the maximum."""
+    return grade_id.startswith("extra-")
+
+
 def split_hidden(source: str) -> tuple[str, str]:
     """A test cell's source as released, and its hidden lines."""
     begin, end = ClearHiddenTests().begin_test_delimeter, ClearHiddenTests().end_test_delimeter

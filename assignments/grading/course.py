@@ -1,14 +1,18 @@
 """A course on disk, and nbgrader's commands for it."""
 
+import contextlib
 import hashlib
 import multiprocessing
 import os
 import secrets
 import sys
+import sysconfig
 from dataclasses import dataclass
 from pathlib import Path
 
 import nbformat
+
+from assignments.grading.confinement import is_plain_file
 
 HERE = Path(__file__).parents[1]
 
@@ -48,7 +52,11 @@ class Course:
             return os.environ["COURSE_GRADING_SEED"]
         path = self.root / "seed.txt"
         if not path.exists():
-            path.write_text(f"{secrets.randbelow(2**31)}\n")
+            draft = self.root / f"seed-{secrets.token_hex(8)}.tmp"
+            draft.write_text(f"{secrets.randbelow(2**31)}\n")
+            with contextlib.suppress(FileExistsError):  # another grader was first: its seed holds
+                os.link(draft, path)
+            draft.unlink()
         return path.read_text().strip()
 
     def fingerprint(self, assignment: str, student: str) -> str:
@@ -56,8 +64,10 @@ class Course:
         digest = hashlib.sha256(self.seed().encode())
         digest.update(self.notebook("source", assignment).read_bytes())
         for path in sorted((self.root / "submitted" / student / assignment).rglob("*")):
-            if path.is_file() and not path.is_symlink():
-                digest.update(path.name.encode() + path.read_bytes())
+            if is_plain_file(path):
+                digest.update(path.name.encode(errors="surrogateescape"))
+                with open(path, "rb") as file:
+                    digest.update(hashlib.file_digest(file, "sha256").digest())
         return digest.hexdigest()
 
     def is_graded(self, assignment: str, student: str) -> bool:
@@ -71,7 +81,10 @@ class Course:
     def nbgrader(self, *words: str, seconds: float | None = None) -> None:
         """One of nbgrader's commands, in a process of its own, with the project's configuration."""
         named = [Path(word.split("=")[-1]).name for word in words[:3] if word != "--force"]
-        log = self.root / "logs" / f"{'-'.join(named)}.txt"
+        name = "-".join(named)
+        if len(name.encode()) > 200:  # of the 255 that a file's name may have
+            name = f"{name[:60]}-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
+        log = self.root / "logs" / f"{name}.txt"
         log.parent.mkdir(exist_ok=True)
         child = FORKS.Process(target=run_nbgrader, args=(words, str(self.root), str(log)))
         child.start()
@@ -81,7 +94,8 @@ class Course:
             child.join()
             raise CourseError(f"nbgrader {words[0]} took more than {seconds} s: see {log}")
         if child.exitcode:
-            lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
+            said = log.read_text(errors="replace") if log.exists() else ""
+            lines = [line for line in said.splitlines() if line.strip()]
             errors = [line for line in lines if "Error: " in line] or lines or ["no message"]
             raise CourseError(f"nbgrader {words[0]} failed: {errors[-1].strip()} (see {log})")
 
@@ -97,6 +111,9 @@ def run_nbgrader(words: tuple[str, ...], root: str, log: str) -> None:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
     os.environ["COURSE_ROOT"] = root
+    # nbgrader calls its helpers, such as alembic, by name: also where no environment is activated.
+    beside = sysconfig.get_path("scripts")
+    os.environ["PATH"] = os.pathsep.join([beside, os.environ.get("PATH", os.defpath)])
     os.chdir(HERE)
     from nbgrader.apps.nbgraderapp import NbGraderApp
     sys.exit(NbGraderApp.launch_instance(list(words)))

@@ -26,7 +26,10 @@ REMOTE = Path(__file__).with_name("remote.py")
 SERVE = "import course_remote; course_remote.serve({socket!r}, globals())"
 CALL = "import course_remote; _call = course_remote.Call({socket!r}); _call.fetch({names})"
 CLOSE = "_call.close()"
-WARM_UP = "import torch, matplotlib.pyplot; del torch, matplotlib"
+# While it imports, Python's collector looks through a million new objects, and finds no garbage.
+WARM_UP = """import gc; gc.disable()
+import torch, matplotlib.pyplot
+gc.enable(); del gc, torch, matplotlib"""
 STOPPED = {"ename": "Stopped", "evalue": "the cell took too long", "traceback": []}
 MAX_OUTPUT = 10 << 20  # characters a cell; a large figure has one million
 GRACE = 8  # seconds in which an interrupted kernel must answer

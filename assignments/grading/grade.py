@@ -8,6 +8,7 @@ from assignments.grading.confinement import require_wall
 from assignments.grading.course import Course, CourseError
 from assignments.grading.handout import release
 from assignments.grading.plugins import flags_of
+from assignments.grading.sifting import sift
 
 OVERHEAD = 240  # seconds that a grader gets beyond its notebook's
 
@@ -29,18 +30,19 @@ def grade(course: Course, options: Namespace) -> int:
 def grade_one(course: Course, student: str, options: Namespace) -> bool:
     """Run nbgrader's autograde on one submission; whether it got a grade."""
     assignment = options.assignment
-    settings = {
-        "kind": options.wall, "cell_seconds": options.cell_seconds, "seed": course.seed(),
-        "total_seconds": options.total_seconds, "memory_mb": options.memory_mb,
-        "fingerprint": course.fingerprint(assignment, student),
-    }
-    words = [f"--ConfinedExecute.{key}={value}" for key, value in settings.items()]
     try:
+        noticed = sift(course, assignment, student)
+        settings = {
+            "kind": options.wall, "cell_seconds": options.cell_seconds, "seed": course.seed(),
+            "total_seconds": options.total_seconds, "memory_mb": options.memory_mb,
+            "fingerprint": course.fingerprint(assignment, student), "noticed": " ".join(noticed),
+        }
+        words = [f"--ConfinedExecute.{key}={value}" for key, value in settings.items() if value]
         course.nbgrader(
             "autograde", assignment, f"--student={student}", "--force", *words,
             seconds=options.total_seconds + OVERHEAD,
         )
-    except CourseError as error:
+    except (CourseError, OSError) as error:
         print(f"{student}: not graded: {error}", flush=True)
         return False
     flags = flags_of(course.notebook("autograded", assignment, student).parent)

@@ -13,11 +13,11 @@ from nbgrader.plugins import ExportPlugin
 from nbgrader.preprocessors import NbGraderPreprocessor
 from traitlets import Enum, Integer, Unicode
 
-from assignments.grading.cells import is_test, split_hidden
+from assignments.grading.cells import is_extra, is_test, split_hidden
 from assignments.grading.confinement import KINDS, is_plain_file, require_hidden, require_wall
 from assignments.grading.course import Course
 from assignments.grading.execution import examine, failed
-from assignments.grading.repair import Unreadable, read_submission, repair
+from assignments.grading.repair import mend
 
 HIDDEN_TEST_FAILED = (
     "The tests that you see passed. A hidden test, which tries your code on other inputs, did not."
@@ -29,16 +29,12 @@ class MendingExporter(NotebookExporter):
     """Reads a submission in whatever state it is, and hands on a sound notebook."""
 
     def from_file(self, file_stream, resources=None, **kwargs):
-        path, info = Path(file_stream.name).resolve(), resources["nbgrader"]
+        path, info = Path(file_stream.name).absolute(), resources["nbgrader"]  # links as they are
         course = CourseDirectory(parent=self)
-        if not path.is_relative_to(folder_of(course, "submitted").resolve()):
+        if not path.is_relative_to(folder_of(course, "submitted").absolute()):
             return super().from_file(file_stream, resources=resources, **kwargs)
         release = folder_of(course, "release") / info["assignment"] / f"{info['notebook']}.ipynb"
-        release = nbformat.read(release, 4)
-        try:
-            notebook, flags = repair(read_submission(path), release)
-        except Unreadable as reason:
-            notebook, flags = release, [f"{reason} It was graded as if nothing had been filled in."]
+        notebook, flags = mend(path, nbformat.read(release, 4))
         notebook.metadata["grading"] = {"flags": flags}
         return self.from_notebook_node(notebook, resources=resources, **kwargs)
 
@@ -51,6 +47,7 @@ class ConfinedExecute(NbGraderPreprocessor):
     total_seconds = Integer(900, help="after which a notebook is stopped").tag(config=True)
     memory_mb = Integer(4096, help="that a student's kernel may use").tag(config=True)
     seed = Unicode("0", help="that hidden tests draw their cases from").tag(config=True)
+    noticed = Unicode(help="a sentence on the files handed in").tag(config=True)
     fingerprint = Unicode(help="of what was graded, so that it is graded once").tag(config=True)
 
     def preprocess(self, nb, resources):
@@ -67,6 +64,7 @@ class ConfinedExecute(NbGraderPreprocessor):
             memory_mb=self.memory_mb,
         ))
         before = nb.metadata.get("grading", {}).get("flags", [])
+        before += [self.noticed] if self.noticed else []
         nb.metadata["grading"] = {"flags": before + flags, "fingerprint": self.fingerprint}
         return nb, resources
 
@@ -109,8 +107,10 @@ class PartsCsv(ExportPlugin):
             writer.writerows(rows)
 
     def _row(self, gradebook, assignment, student: str, course) -> dict[str, object]:
+        most = sum(cell.max_score for notebook in assignment.notebooks
+                   for cell in notebook.grade_cells if not is_extra(cell.name))
         row = {"assignment": assignment.name, "student": student, "score": 0.0,
-               "max_score": assignment.max_score, "by_hand": 0}
+               "max_score": most, "by_hand": 0}
         try:
             submission = gradebook.find_submission(assignment.name, student)
         except MissingEntry:

@@ -5,6 +5,7 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from nbgrader.preprocessors import ClearHiddenTests, ClearSolutions
 
 from assignments.grading.course import Course
 
@@ -67,6 +68,15 @@ def _cell(grade_id: str, source: str, points: int | None = None, solution: bool 
         info["points"] = points
     make = new_markdown_cell if grade_id == "words" else new_code_cell
     return make(source, metadata={"nbgrader": info})
+
+
+def release_notebook() -> NotebookNode:
+    """What students get, by nbgrader's own steps."""
+    notebook = source_notebook()
+    clear = ClearSolutions(code_stub={"python": "# YOUR CODE HERE"})
+    for step in (clear, ClearHiddenTests()):
+        notebook, _ = step.preprocess(notebook, {})
+    return notebook
 
 
 def make_course(root: Path) -> Course:
