@@ -1,16 +1,14 @@
-"""The instructor's tools: releases, collecting, mending, remote calls, Gradescope's zip."""
+"""The instructor's tools: releases, cells, remote calls, walls, and all of them together."""
 
 import asyncio
 import csv
 import html
-import json
 import os
 import re
 import shutil
 import subprocess
 import sys
 import threading
-import zipfile
 from concurrent.futures import ThreadPoolExecutor
 
 import nbformat
@@ -34,6 +32,7 @@ from tests.submissions.course import (
     find,
     hand_in,
     make_course,
+    release_notebook,
     source_notebook,
     write,
 )
@@ -313,25 +312,6 @@ def parts(autograded):
     return found["tests"]
 
 
-@needs_wall
-def test_gradescope_grades_with_the_same_code(course, tmp_path_factory):
-    zip_file = course.root / "autograder.zip"
-    assert main(["--course", str(course.root), "gradescope", NAME, str(zip_file)]) == 0
-    home = tmp_path_factory.mktemp("autograder")
-    with zipfile.ZipFile(zip_file) as archive:
-        archive.extractall(home / "source")
-    answers = RIGHT | {"integrate": "def integrate(slopes, start):\n    return SIGNAL"}
-    write(filled_in(course, **answers), home / "submission/my work.ipynb")
-    settings = os.environ | {"AUTOGRADER": str(home), "PYTHON": sys.executable}
-    script = home / "source/run_autograder"
-    ended = subprocess.run(["bash", str(script)], env=settings, capture_output=True, text=True)
-    assert ended.returncode == 0, ended.stderr
-    found = json.loads((home / "results/results.json").read_text())
-    assert [(test["score"], test["max_score"]) for test in found["tests"]] == [(2, 2), (0, 3)]
-    assert "hidden test" in found["tests"][1]["output"]
-    assert "secret" not in json.dumps(found)
-
-
 def test_an_export_says_what_is_not_graded_yet(course):
     hand_in(course, "early", filled_in(course, **RIGHT))
     words = ["--course", str(course.root)]
@@ -339,6 +319,49 @@ def test_an_export_says_what_is_not_graded_yet(course):
     with open(course.root / "grades.csv", newline="") as file:
         (row,) = csv.DictReader(file)
     assert (row["student"], row["score"]) == ("early", "0.0") and "not graded yet" in row["flags"]
+
+
+def test_extras_come_on_top_of_the_maximum(tmp_path):
+    source = source_notebook()
+    find(source, "check_integrate").metadata.nbgrader.grade_id = "extra-check"
+    course = Course(tmp_path)
+    write(source, course.notebook("source", NAME))
+    release(course, NAME)
+    hand_in(course, "ann", release_notebook())
+    assert main(["--course", str(tmp_path), "export", str(tmp_path / "grades.csv")]) == 0
+    with open(tmp_path / "grades.csv", newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert float(row["max_score"]) == 2 + 4
+
+
+ASK = """
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from assignments.grading.course import Course
+print("ready", flush=True)
+sys.stdin.readline()
+with ThreadPoolExecutor(16) as pool:
+    print(*set(pool.map(lambda _: Course(Path(sys.argv[1])).seed(), range(64))))
+"""
+
+
+@pytest.mark.parametrize("given", [None, "4711"])
+def test_one_seed_is_made_however_many_ask_for_it(tmp_path, monkeypatch, given):
+    monkeypatch.delenv("COURSE_GRADING_SEED", raising=False)
+    if given:
+        write(given + "\n", tmp_path / "seed.txt")
+    asking = [subprocess.Popen([sys.executable, "-c", ASK, str(tmp_path)], text=True,
+                               stdin=subprocess.PIPE, stdout=subprocess.PIPE) for _ in range(2)]
+    for process in asking:
+        assert process.stdout.readline() == "ready\n"
+    for process in asking:
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    seeds = [process.communicate()[0] for process in asking]
+    assert len(set(seeds)) == 1 and seeds[0].strip().isdigit()
+    assert given is None or seeds[0].strip() == given
+    assert [path.name for path in tmp_path.iterdir()] == ["seed.txt"]
 
 
 def test_an_export_of_nothing_says_so(course, capsys):

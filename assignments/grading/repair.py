@@ -16,7 +16,7 @@ from assignments.grading.cells import defined_names
 from assignments.grading.display import printable
 
 MAX_BYTES = 200 << 20
-MAX_EXTRAS = 1000  # cells beyond those handed out
+MAX_EXTRAS = 300  # cells beyond those handed out
 DEFINED = re.compile(r"^(?:def|class) +(\w+)|^(\w+) *=[^=]", re.MULTILINE)
 
 
