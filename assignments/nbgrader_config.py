@@ -8,7 +8,6 @@ here = Path(__file__).resolve().parent
 sys.path.insert(0, str(here.parent))
 
 from nbconvert.preprocessors import CSSHTMLHeaderPreprocessor  # noqa: E402
-from nbconvert.preprocessors.sanitize import SanitizeHTML  # noqa: E402
 from nbgrader.preprocessors import (  # noqa: E402
     AssignLatePenalties,
     CheckCellMetadata,
@@ -19,7 +18,9 @@ from nbgrader.preprocessors import (  # noqa: E402
     OverwriteKernelspec,
     SaveAutoGrades,
 )
+from nbgrader.server_extensions.formgrader.handlers import template_path  # noqa: E402
 
+from assignments.grading.pages import FILTERS, TEMPLATES, CleanPages  # noqa: E402
 from assignments.grading.plugins import (  # noqa: E402
     ConfinedExecute,
     HideTests,
@@ -47,14 +48,8 @@ c.Autograde.autograde_preprocessors = [
 ]
 c.GenerateFeedback.preprocessors = [GetGrades, HideTests, CSSHTMLHeaderPreprocessor]
 c.ExportApp.plugin_class = PartsCsv
-# A student's output may hold scripts: neither your formgrader nor a page to return shall run them.
-c.HTMLExporter.preprocessors = [SanitizeHTML]
-c.SanitizeHTML.enabled = True
-c.SanitizeHTML.tags = """
-    a b blockquote br caption code div em h1 h2 h3 h4 i li ol p pre span strong sub sup
-    table tbody td th thead tr ul
-""".split()
-c.SanitizeHTML.attributes = {"*": ["style", "title"], "a": ["href"]}
-c.SanitizeHTML.styles = """
-    border-left color font-weight margin max-width opacity padding text-align width
-""".split()
+# What a student's work holds runs neither in your formgrader nor on a page to return.
+c.HTMLExporter.preprocessors = [CleanPages]
+c.HTMLExporter.filters = FILTERS
+c.HTMLExporter.sanitize_html = True
+c.HTMLExporter.extra_template_basedirs = [str(TEMPLATES), template_path]

@@ -53,13 +53,20 @@ def chromium(executable: str):
 
 @contextmanager
 def jupyterlab(home: Path):
-    """A JupyterLab of its own settings, in the folder `home`, on a free port; its address."""
+    """A JupyterLab of its own settings, with the lessons in its folder `home`; its address."""
     for path in (Path(__file__).parents[2] / "notebooks").glob("*.ipynb"):
         shutil.copy(path, home)
     for name, values in SETTINGS.items():
         path = home / ".settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(values))
+    with serving(home, home) as address:
+        yield address
+
+
+@contextmanager
+def serving(folder: Path, home: Path, *words: str):
+    """`jupyter lab WORDS`, started in `folder`, its own settings in `home`; its address."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -71,11 +78,12 @@ def jupyterlab(home: Path):
     }
     log = (home / "log").open("w")
     process = subprocess.Popen(
-        [sys.executable, "-m", "jupyterlab", "--no-browser", "--ip=127.0.0.1", f"--port={port}",
-         "--allow-root", "--IdentityProvider.token=", "--ServerApp.disable_check_xsrf=True",
-         "--LabApp.news_url=", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+        [sys.executable, "-m", "jupyterlab", *words, "--no-browser", "--ip=127.0.0.1",
+         f"--port={port}", "--allow-root", "--IdentityProvider.token=",
+         "--ServerApp.disable_check_xsrf=True", "--LabApp.news_url=",
+         "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
          "--ServerApp.port_retries=0"],
-        cwd=home, env=environment, stdout=log, stderr=log,
+        cwd=folder, env=environment, stdout=log, stderr=log,
     )
     address = f"http://127.0.0.1:{port}"
     try:
