@@ -1,16 +1,18 @@
 """Grade, feedback, export: what happens once work is handed in."""
 
+import shutil
 from argparse import Namespace
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from assignments.grading.confinement import require_wall
 from assignments.grading.course import Course, CourseError
+from assignments.grading.display import printable
 from assignments.grading.handout import release
 from assignments.grading.plugins import flags_of
 from assignments.grading.sifting import sift
 
-OVERHEAD = 240  # seconds that a grader gets beyond its notebook's
+OVERHEAD = 240  # seconds that a grader gets beyond its notebook's two runs, at most
 
 
 def grade(course: Course, options: Namespace) -> int:
@@ -40,21 +42,40 @@ def grade_one(course: Course, student: str, options: Namespace) -> bool:
         words = [f"--ConfinedExecute.{key}={value}" for key, value in settings.items() if value]
         course.nbgrader(
             "autograde", assignment, f"--student={student}", "--force", *words,
-            seconds=options.total_seconds + OVERHEAD,
+            seconds=2 * options.total_seconds + OVERHEAD,
         )
     except (CourseError, OSError) as error:
-        print(f"{student}: not graded: {error}", flush=True)
+        print(printable(f"{student}: not graded: {error}"), flush=True)
         return False
     flags = flags_of(course.notebook("autograded", assignment, student).parent)
-    print(" ".join([f"{student}: graded.", *flags]), flush=True)
+    print(printable(" ".join([f"{student}: graded.", *flags])), flush=True)
     return True
 
 
-def feedback(course: Course, options: Namespace) -> None:
-    """A page for each graded submission."""
+def feedback(course: Course, options: Namespace) -> int:
+    """A page for each graded submission, made in a process of its own with a limit on its time."""
     course.require(options.assignment)
-    course.nbgrader("generate_feedback", options.assignment, "--force")
-    print(f"Return what lies in {course.root / 'feedback'}/STUDENT/{options.assignment}.")
+    students = options.students or [
+        student for student in course.students(options.assignment)
+        if course.notebook("autograded", options.assignment, student).exists()
+    ]
+    with ThreadPoolExecutor(options.jobs) as pool:
+        made = list(pool.map(lambda student: make_page(course, student, options), students))
+    folder = course.root / "feedback" / "STUDENT" / options.assignment
+    print(f"{sum(made)} of {len(students)} pages were made: return what lies in {folder}.")
+    return int(not all(made))
+
+
+def make_page(course: Course, student: str, options: Namespace) -> bool:
+    """Run nbgrader's generate_feedback on one submission; whether there is a page now."""
+    page = course.root / "feedback" / student / options.assignment / f"{options.assignment}.html"
+    shutil.rmtree(page.parent, ignore_errors=True)  # an old page must not pass for a new one
+    try:
+        course.nbgrader("generate_feedback", options.assignment, f"--student={student}", "--force",
+                        seconds=options.page_seconds)
+    except CourseError as error:
+        print(printable(f"{student}: no page: {error}"), flush=True)
+    return page.exists()
 
 
 def export(course: Course, options: Namespace) -> None:

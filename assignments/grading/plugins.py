@@ -8,6 +8,7 @@ import nbformat
 from nbconvert.exporters import NotebookExporter
 from nbformat.v4 import new_markdown_cell, new_output
 from nbgrader.api import MissingEntry
+from nbgrader.converters.base import NbGraderException
 from nbgrader.coursedir import CourseDirectory
 from nbgrader.plugins import ExportPlugin
 from nbgrader.preprocessors import NbGraderPreprocessor
@@ -16,17 +17,30 @@ from traitlets import Enum, Integer, Unicode
 from assignments.grading.cells import is_extra, is_test, split_hidden
 from assignments.grading.confinement import KINDS, is_plain_file, require_hidden, require_wall
 from assignments.grading.course import Course
-from assignments.grading.execution import examine, failed
+from assignments.grading.examination import examine
+from assignments.grading.execution import failed
+from assignments.grading.pages import clean
 from assignments.grading.repair import mend
 
 HIDDEN_TEST_FAILED = (
     "The tests that you see passed. A hidden test, which tries your code on other inputs, did not."
+)
+SERVED = {".ipynb", ".png", ".jpg", ".jpeg", ".gif", ".txt"}
+BY_HAND = (
+    "Nothing was graded: autograde alone knows neither the seed of the hidden tests nor what is "
+    "graded already, so grade by `python -m assignments.grading grade ASSIGNMENT` instead."
 )
 UNGRADED = "It is not graded yet, or could not be: see the log."
 
 
 class MendingExporter(NotebookExporter):
     """Reads a submission in whatever state it is, and hands on a sound notebook."""
+
+    def __init__(self, config=None, **kwargs):
+        super().__init__(config=config, **kwargs)
+        if not self.config.ConfinedExecute.get("fingerprint"):
+            self.log.error(BY_HAND)
+            raise NbGraderException(BY_HAND)
 
     def from_file(self, file_stream, resources=None, **kwargs):
         path, info = Path(file_stream.name).absolute(), resources["nbgrader"]  # links as they are
@@ -36,6 +50,7 @@ class MendingExporter(NotebookExporter):
         release = folder_of(course, "release") / info["assignment"] / f"{info['notebook']}.ipynb"
         notebook, flags = mend(path, nbformat.read(release, 4))
         notebook.metadata["grading"] = {"flags": flags}
+        clean(notebook)
         return self.from_notebook_node(notebook, resources=resources, **kwargs)
 
 
@@ -66,6 +81,8 @@ class ConfinedExecute(NbGraderPreprocessor):
         before = nb.metadata.get("grading", {}).get("flags", [])
         before += [self.noticed] if self.noticed else []
         nb.metadata["grading"] = {"flags": before + flags, "fingerprint": self.fingerprint}
+        clean(nb)
+        keep_pictures(folder_of(course, "autograded") / info["student"] / info["assignment"])
         return nb, resources
 
 
@@ -139,6 +156,16 @@ def flags_of(folder: Path) -> list[str]:
 def folder_of(course: CourseDirectory, step: str) -> Path:
     """One of the course's folders: source, release, submitted, autograded or feedback."""
     return Path(course.root) / getattr(course, f"{step}_directory")
+
+
+def keep_pictures(folder: Path) -> None:
+    """Remove what nbgrader copied from beside the notebook: formgrader would serve it, scripts too.
+
+    It still lies in submitted/.
+    """
+    for path in folder.rglob("*"):
+        if path.is_file() and path.suffix.lower() not in SERVED:
+            path.unlink()
 
 
 def plain_files(folder: Path) -> dict[str, Path]:
