@@ -8,6 +8,7 @@ from pathlib import Path
 from assignments.grading import collecting, grade, gradescope, handout
 from assignments.grading.confinement import KINDS, ConfinementError
 from assignments.grading.course import HERE, Course, CourseError
+from assignments.grading.display import printable
 
 
 def main(words: list[str] | None = None) -> int:
@@ -16,7 +17,7 @@ def main(words: list[str] | None = None) -> int:
     try:
         return options.run(Course(options.course.resolve()), options) or 0
     except (CourseError, ConfinementError) as error:
-        print(error, file=sys.stderr)
+        print(printable(error), file=sys.stderr)
         return 1
 
 
