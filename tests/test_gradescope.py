@@ -127,6 +127,16 @@ def test_no_notebook_and_two_are_said_to_be_the_matter(unpacked):
     assert found["score"] == 0 and "2 notebooks (a.ipynb, b.ipynb)" in found["output"]
 
 
+def test_the_zip_holds_all_that_grades(unpacked):
+    _, home = unpacked
+    ours = Path(__file__).parents[1]
+    for folder in ("assignments/grading", "course_lib"):
+        there = {path.relative_to(home / "source") for path in (home / "source" / folder).rglob("*")
+                 if path.is_file() and "__pycache__" not in path.parts}
+        assert there == {path.relative_to(ours) for path in (ours / folder).rglob("*")
+                         if path.is_file() and "__pycache__" not in path.parts}
+
+
 def test_the_container_gets_the_versions_of_the_course(unpacked):
     _, home = unpacked
     pins = (home / "source/requirements.txt").read_text().splitlines()

@@ -25,8 +25,9 @@ from assignments.grading.handout import release
 from assignments.grading.plugins import HIDDEN_TEST_FAILED, flags_of
 
 STUDENT = "submission"
-PROJECT = ["pyproject.toml", "requirements.txt", "README.md", "LICENSE",
-           "assignments/nbgrader_config.py", "assignments/grading/*.py"]
+FILES = ["pyproject.toml", "requirements.txt", "README.md", "LICENSE",
+         "assignments/nbgrader_config.py"]
+FOLDERS = ["course_lib", "assignments/grading"]
 SETUP = """#!/usr/bin/env bash
 set -euo pipefail
 apt-get update && apt-get install --yes --no-install-recommends python3-venv bubblewrap
@@ -55,19 +56,21 @@ def build(course: Course, options: Namespace) -> None:
             entry = zipfile.ZipInfo(script)
             entry.external_attr = (stat.S_IFREG | 0o755) << 16
             archive.writestr(entry, text)
-        for pattern in PROJECT:
-            for path in sorted(HERE.parent.glob(pattern)):
-                archive.write(path, path.relative_to(HERE.parent))
-        for path in sorted((HERE.parent / "course_lib").rglob("*")):
-            if path.is_file() and "__pycache__" not in path.parts:
-                archive.write(path, path.relative_to(HERE.parent))
+        for file in FILES:
+            archive.write(HERE.parent / file, file)
+        for folder in FOLDERS:
+            pack(archive, HERE.parent / folder, folder)
         for step in ("source", "release"):
-            folder = course.notebook(step, name).parent
-            for path in sorted(folder.rglob("*")):
-                if path.is_file() and ".ipynb_checkpoints" not in path.parts:
-                    archive.write(path, f"assignments/{step}/{name}/{path.relative_to(folder)}")
+            pack(archive, course.notebook(step, name).parent, f"assignments/{step}/{name}")
         archive.writestr("assignments/seed.txt", course.seed())
     print(f"Upload {options.to}; its tests carry {name}'s solutions, so show it to no student.")
+
+
+def pack(archive: zipfile.ZipFile, folder: Path, to: str) -> None:
+    """Write a folder's files, without caches."""
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and not {"__pycache__", ".ipynb_checkpoints"} & set(path.parts):
+            archive.write(path, f"{to}/{path.relative_to(folder)}")
 
 
 def run(course: Course, options: Namespace) -> None:
@@ -77,18 +80,22 @@ def run(course: Course, options: Namespace) -> None:
     for private in (course.root, folder):
         os.chmod(private, 0o700)
     release(course, name)
+    (folder / "results.json").write_text(json.dumps(outcome(course, options), indent=1))
+
+
+def outcome(course: Course, options: Namespace) -> dict:
+    """Gradescope's record of the submission, or of why there is no grade."""
+    name = options.assignment
     files = handed_in(files_of(options.autograder / "submission"), name)
     if isinstance(files, str):
-        found = {"score": 0, "output": f"It could not be graded: {files}. Hand in {name}.ipynb."}
-    else:
-        shutil.rmtree(course.notebook("autograded", name, STUDENT).parent, ignore_errors=True)
-        deliver(course, name, STUDENT, files)
-        options.wall = options.wall or ("user" if why_no_bubblewrap() else "bubblewrap")
-        found = results(course.notebook("autograded", name, STUDENT)) if grade_one(
-            course, STUDENT, options) else {
-            "score": 0, "output": "It could not be graded: please tell your instructor.",
-        }
-    (folder / "results.json").write_text(json.dumps(found, indent=1))
+        return {"score": 0, "output": f"It could not be graded: {files}. Hand in {name}.ipynb."}
+    autograded = course.notebook("autograded", name, STUDENT)
+    shutil.rmtree(autograded.parent, ignore_errors=True)
+    deliver(course, name, STUDENT, files)
+    options.wall = options.wall or ("user" if why_no_bubblewrap() else "bubblewrap")
+    if not grade_one(course, STUDENT, options):
+        return {"score": 0, "output": "It could not be graded: please tell your instructor."}
+    return results(autograded)
 
 
 def torch_pins() -> str:
