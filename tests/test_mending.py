@@ -198,6 +198,13 @@ def test_work_in_the_original_is_graded_and_other_work_beside_it_flagged(right, 
     assert flags == [f"Beside it lies other work, which was not graded: {NAME}-Copy2.ipynb."]
 
 
+def test_notebooks_of_other_things_do_not_count(release, tmp_path):
+    write(release, tmp_path / f"{NAME}.ipynb")
+    write(nbformat.v4.new_notebook(cells=[new_code_cell("lesson = 1")]), tmp_path / "lesson.ipynb")
+    mended, flags = mend(tmp_path / f"{NAME}.ipynb", release)
+    assert sources(mended) == sources(release) and flags == []
+
+
 def test_of_two_worked_copies_none_is_chosen(right, tmp_path, release):
     write(release, tmp_path / f"{NAME}.ipynb")
     write(right, tmp_path / f"{NAME}-Copy1.ipynb")

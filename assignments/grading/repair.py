@@ -34,11 +34,11 @@ def mend(path: Path, release: NotebookNode) -> tuple[NotebookNode, list[str]]:
     others = {other.name: _mended_file(other, release)
               for other in sorted(path.parent.glob("*.ipynb"))[:20] if other != path}
     worked = {name: other for name, other in others.items()
-              if _is_worked(other[0], release) and _sources(other[0]) != _sources(ours[0])}
+              if _answers(other[0]) not in (_answers(release), _answers(ours[0]))}
     if not worked:
         return ours
     names = ", ".join(map(printable, worked))
-    if _is_worked(ours[0], release):
+    if _answers(ours[0]) != _answers(release):
         return ours[0], [*ours[1], f"Beside it lies other work, which was not graded: {names}."]
     if len(worked) > 1:
         return ours[0], [*ours[1], f"Nothing was filled in, but in copies beside it, of which none "
@@ -56,12 +56,9 @@ def _mended_file(path: Path, release: NotebookNode) -> tuple[NotebookNode, list[
         return blank, [f"{reason} It was graded as if nothing had been filled in."]
 
 
-def _sources(notebook: NotebookNode) -> list[str]:
-    return [cell.source.strip() for cell in notebook.cells]
-
-
-def _is_worked(notebook: NotebookNode, release: NotebookNode) -> bool:
-    return _sources(notebook) != _sources(release)
+def _answers(notebook: NotebookNode) -> list[str]:
+    return [cell.source.strip() for cell in notebook.cells
+            if cell.metadata.get("nbgrader", {}).get("solution")]
 
 
 def read_submission(path: Path) -> NotebookNode:

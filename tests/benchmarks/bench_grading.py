@@ -88,7 +88,7 @@ def write(notebook: NotebookNode, path: Path) -> None:
 def seconds(command: list[str]) -> tuple[float, float]:
     """Wall and CPU time of a command and of all processes that it starts (Linux).
 
-    Asked for ten times a second: kernels are killed, and nobody is told what those took.
+    Asked for three times a second: kernels are killed, and nobody is told what those took.
     """
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)  # orphans stay in the family
     before = set(psutil.Process().children(recursive=True))
@@ -99,5 +99,5 @@ def seconds(command: list[str]) -> tuple[float, float]:
             for one in set(psutil.Process().children(recursive=True)) - before:
                 with contextlib.suppress(psutil.Error):
                     used[one] = sum(one.cpu_times()[:2])
-            time.sleep(0.1)
+            time.sleep(0.3)
     return time.perf_counter() - start, sum(used.values())
