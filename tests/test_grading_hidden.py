@@ -63,7 +63,8 @@ def test_hidden_tests_judge_what_stood_at_their_place(graded, student):
 @pytest.mark.parametrize("student", ["remembers", "remembers-and-dies"])
 def test_no_page_shows_what_a_function_remembers_of_hidden_tests(graded, student):
     page = (graded.root / "feedback" / student / NAME / f"{NAME}.html").read_text()
-    assert "SEEN [([1.0, 2.0, -1.0], 0.0)]" in page  # the visible test's argument
+    if student == "remembers":
+        assert "SEEN [([1.0, 2.0, -1.0], 0.0)]" in page  # the visible test's argument
     notebook = nbformat.read(graded.notebook("autograded", NAME, student), 4)
     shown = str([cell.get("outputs", []) for cell in notebook.cells])
     assert "5.0" not in shown and "LATER [([1.0, 2.0, -1.0], 0.0), " not in shown

@@ -73,8 +73,11 @@ def template_filter(name: str) -> str:
     return (TEMPLATES / name).read_text(encoding="utf-8")
 
 
-FILTERS = {"markdown2html": markdown_filter, "clean_html": html_filter,
-           "highlight_code": code_filter, "template_text": template_filter}
+FILTERS = {
+    "markdown2html": markdown_filter, "clean_html": html_filter, "highlight_code": code_filter,
+    "template_text": template_filter,
+    "strip_files_prefix": lambda text: text,  # nbconvert's takes time with the square of a text
+}
 
 
 # Notebooks.
