@@ -14,7 +14,6 @@ from course_lib.feedback.core import (
     Mistake,
     NotThereYet,
     Part,
-    as_tensor,
     diagnose,
     whereabouts,
 )
@@ -40,11 +39,10 @@ def shown(monkeypatch):
 
 @pytest.mark.parametrize("right", [
     lambda x: x**2, lambda x: (x.double() * x.double()).numpy(), lambda x: (x**2).tolist(),
-    lambda x: tuple((x**2).unbind(0)), lambda x: x.mul_(x), lambda x: (x.requires_grad_() ** 2),
+    lambda x: tuple((x**2).unbind(0)), lambda x: (x.requires_grad_() ** 2),
 ])
 def test_a_right_answer_passes_in_any_style(right):
     assert diagnose(square_check(), right) is None
-    assert torch.equal(ONE, torch.tensor([[0.1, 0.5, 0.2], [0.4, 0.3, 0.9]])), "it was changed"
 
 
 def stub(x):
@@ -69,6 +67,7 @@ def stub(x):
     (lambda x: x, "argument number 1 unchanged"),
     (lambda x: x**3, "It does not hold that it is the square. Off by up to"),
     (lambda x: x.reshape(7), "stops in line"),
+    (lambda x: x.mul_(x), "changes its argument x in place"),
     (stub, "To be written: Part 9: square it."),
 ])
 def test_a_wrong_answer_is_described(wrong, says):
@@ -84,11 +83,6 @@ def test_directions_may_point_either_way_where_the_check_says_so():
     flipped = ONE**2 * torch.tensor([[1.0], [-1.0]])
     assert diagnose(square_check(signless=True), lambda x: flipped) is None
     assert diagnose(square_check(), lambda x: flipped)
-
-
-def test_answers_of_unlike_parts_are_no_tensor():
-    assert as_tensor((torch.zeros(2), torch.zeros(3))) is None
-    assert as_tensor([]) is None and as_tensor({"a": 1}) is None
 
 
 def test_whereabouts_names_border_and_worst_place():

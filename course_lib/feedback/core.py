@@ -5,15 +5,17 @@ solution passes. A wrong answer is compared with what the classic mistakes would
 same question; the mistake that matches is named.
 """
 
+import math
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
 from IPython import get_ipython
 from torch import Tensor
 
+from course_lib.feedback.answers import Refused, as_tensor, ask, names_used
 from course_lib.feedback.pictures import Board, Card, show_pictures
 
 HINTS = {  # what torch's errors mean to a student
@@ -24,6 +26,8 @@ HINTS = {  # what torch's errors mean to a student
     "must have the same dtype": "Convert both to one dtype, for instance by .double().",
     "requires grad. Use tensor.detach()": "Take .detach() first.",
 }
+HANGS = ("Your answer still hangs on the graph that made it, which keeps all of that in memory: "
+         "return it by .detach().")
 HOUSE = str(Path(__file__).parents[1])
 
 
@@ -52,6 +56,9 @@ class Check:
         tolerance: how far any number may be off.
         kind: how to draw it: "image" | "maps" (two, signed) | "points" | "curve" | "none".
         signless: whether each row is as right with the opposite sign, as directions are.
+        degrees: if above 0, the answer is one unit vector, and may point off by so much; then
+            `tolerance` is for its length.
+        detached: whether the answer must be free of the graph that made it.
     """
 
     law: str
@@ -61,6 +68,8 @@ class Check:
     tolerance: float | int = 1e-3
     kind: str = "image"
     signless: bool = False
+    degrees: float | int = 0
+    detached: bool = False
 
 
 @dataclass(frozen=True)
@@ -84,12 +93,14 @@ class Part:
         title: what it is about, in a few words.
         points: what it is worth; extra: whether on top of the whole.
         checks: its questions, drawn by a generator; none where a person reads the answer.
+        by_hand: the library's functions that do it all, and are therefore no answer.
     """
 
     title: str
     points: int
     checks: Callable[[torch.Generator], list[Check | Demand]] | None = None
     extra: bool = False
+    by_hand: tuple[str, ...] = ()
 
 
 class NotThereYet(AssertionError):
@@ -118,42 +129,26 @@ def diagnose(check: Check | Demand, function: Callable) -> Verdict | None:
         if isinstance(check, Demand):
             says = check.objection(function)
             return Verdict(says) if says else None
-        asked = (one.clone() if isinstance(one, Tensor) else one for one in check.question)
-        answer = function(*asked)
+        yours = as_tensor(ask(function, *check.question), shape=check.expected.shape)
     except NotImplementedError as stub:
         return Verdict(f"To be written: {stub}. (Written already? Then its return is missing.)",
                        unwritten=True)
+    except Refused as refused:
+        return Verdict(str(refused))
     except Exception as error:
         return Verdict(_stumble(error))
-    yours = as_tensor(answer)
-    if yours is None:
-        return Verdict(
-            "Your function returns nothing: end it with a return." if answer is None else
-            f"Your function returns a {type(answer).__name__}, where numbers of shape "
-            f"{tuple(check.expected.shape)} are expected."
-        )
-    expected = check.expected.double()
+    return _compare(check, yours)
+
+
+def _compare(check: Check, yours: Tensor) -> Verdict | None:
+    hangs, yours, expected = yours.requires_grad, yours.detach(), check.expected.double()
     if check.signless and yours.shape == expected.shape:
         yours = _aligned(yours, expected)
-    if not yours.is_complex() and _same(yours, expected, check.tolerance):
-        return None
+    if not yours.is_complex() and _same(yours, expected, check):
+        return Verdict(HANGS) if hangs and check.detached else None
     says = _classic(check, yours) or _misshapen(yours, expected) or _general(check, yours)
     drawable = yours.shape == expected.shape and not yours.is_complex() and yours.isfinite().all()
     return Verdict(says, yours if drawable else None)
-
-
-def as_tensor(answer: object) -> Tensor | None:
-    """An answer as float64: a tensor, an array, a number, or a tuple of equal ones, stacked."""
-    if isinstance(answer, tuple | list):
-        parts = [as_tensor(part) for part in answer]
-        if not parts or any(part is None or part.shape != parts[0].shape for part in parts):
-            return None
-        return torch.stack(parts)
-    try:
-        values = torch.as_tensor(answer).detach().cpu()
-    except (TypeError, ValueError, RuntimeError):
-        return None
-    return values if values.is_complex() else values.double()
 
 
 def _stumble(error: Exception) -> str:
@@ -168,11 +163,12 @@ def _stumble(error: Exception) -> str:
 
 
 def _classic(check: Check, yours: Tensor) -> str | None:
+    finer = replace(check, degrees=check.degrees / 2)  # mistakes lie closer to each other
     for mistake in check.mistakes:
-        given = as_tensor(mistake.gives(*check.question))
+        given = as_tensor(mistake.gives(*check.question)).detach()
         if check.signless:  # the columns of a matrix of rows that may be turned round, say
             given, yours = given.abs(), yours.abs()
-        if _same(yours, given, check.tolerance):
+        if _same(yours, given, finer):
             return mistake.says
     return None
 
@@ -198,17 +194,25 @@ def _general(check: Check, yours: Tensor) -> str:
     expected = check.expected.double()
     for says, slip in GENERAL:
         given = slip(yours, expected)
-        if given is not None and _same(yours, given, check.tolerance):
+        if given is not None and _same(yours, given, check):
             return says
     for number, given in enumerate(check.question, start=1):
-        if isinstance(given, Tensor) and _same(yours, given.double(), check.tolerance):
+        if isinstance(given, Tensor) and _same(yours, given.double(), check):
             return f"Your function returns its argument number {number} unchanged."
+    if check.degrees:
+        off = torch.cosine_similarity(yours, expected, dim=0).clamp(-1, 1).arccos().rad2deg()
+        return f"It does not hold that {check.law}: yours points {off:.0f} degrees off."
     return f"It does not hold that {check.law}. {whereabouts(yours - expected, check.tolerance)}"
 
 
-def _same(yours: Tensor, given: Tensor | None, tolerance: float | int) -> bool:
-    return (given is not None and given.shape == yours.shape
-            and bool((yours - given).abs().max() <= tolerance))
+def _same(yours: Tensor, given: Tensor, check: Check) -> bool:
+    if given.shape != yours.shape:
+        return False
+    if check.degrees:
+        lengths = yours.norm(), given.norm()
+        apart = math.cos(math.radians(check.degrees)) * lengths[0] * lengths[1]
+        return bool(abs(lengths[0] - lengths[1]) <= check.tolerance and yours @ given >= apart)
+    return bool((yours - given).abs().max() <= check.tolerance)
 
 
 def _aligned(rows: Tensor, others: Tensor) -> Tensor:
@@ -253,7 +257,8 @@ def _shifted(yours: Tensor, expected: Tensor) -> Tensor | None:
             rolled = expected.roll(step, axis)
             inner = [slice(None)] * expected.ndim
             inner[axis] = slice(1, -1)
-            if expected.shape[axis] > 3 and _same(yours[*inner], rolled[*inner], 1e-3):
+            if (expected.shape[axis] > 3
+                    and (yours[*inner] - rolled[*inner]).abs().max() <= 1e-3):
                 return yours
     return None
 
@@ -269,6 +274,17 @@ def whereabouts(difference: Tensor, tolerance: float | int) -> str:
     if share < 0.5:
         return f"{said}; {100 * (1 - share):.0f} % of the numbers are right."
     return f"{said}; most of the numbers are off, so look at the formula before the indices."
+
+
+def _written_by_hand(part: Part) -> Demand:
+    """That the function does not leave its work to the library's solution."""
+    def objection(function: Callable) -> str | None:
+        borrowed = sorted(names_used(function).intersection(part.by_hand))
+        return (f"Your function calls the library's {borrowed[0]}, which is what this part asks "
+                f"you to write: do it by hand, and compare with the library afterwards."
+                if borrowed else None)
+
+    return Demand("it is written by hand", objection)
 
 
 def _say_unwritten(shell: object, kind: type, error: Exception, trace: object,
@@ -292,6 +308,7 @@ class Feedback:
     name: str
     parts: dict[int | str, Part]
     earned: dict[int | str, int | None] = field(default_factory=dict)
+    _last: int | str | None = None
 
     def __call__(self, number: int | str, function: Callable, *, seed: int = 0) -> None:
         """Check a part; `seed` draws other questions.
@@ -299,11 +316,11 @@ class Feedback:
         Raises:
             NotThereYet: the part is unfinished or wrong.
         """
-        part = self.parts[number]
+        part, self._last = self.parts[number], number
         name = f"Extra {str(number)[1:]}" if part.extra else f"Part {number}"
         title = f"{name} · {part.title}"
         checks = part.checks(torch.Generator().manual_seed(seed))
-        for check in checks:
+        for check in [_written_by_hand(part), *checks]:
             verdict = diagnose(check, function)
             if verdict:
                 self.earned[number] = None if verdict.unwritten else 0
@@ -315,6 +332,11 @@ class Feedback:
         self.earned[number] = part.points
         laws = "It holds that " + "; ".join(check.law for check in checks) + "."
         Card(title, f"{part.points} points, as far as this check can tell.", "right", laws).show()
+
+    def take_back(self) -> None:
+        """Take back the points of the part checked last, as where a hidden test failed after it."""
+        if self.earned.get(self._last):
+            self.earned[self._last] = 0
 
     def begin(self) -> None:
         """In a notebook, let cells that need an unwritten part say so in one line."""

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from course_lib.directions import ganspace, move, sefa, with_spread
+from course_lib.feedback.answers import ask, plain
 from course_lib.feedback.core import Check, Demand, Feedback, Mistake, Part
 from course_lib.generators import load_generator
 from course_lib.generators.base import Generator
@@ -15,13 +16,16 @@ from course_lib.generators.base import Generator
 
 def _principal_checks(rng: torch.Generator) -> list[Check]:
     turn = torch.linalg.qr(torch.randn(6, 6, generator=rng)).Q
-    codes = torch.randn(400, 6, generator=rng) * torch.tensor([3.0, 2.2, 1.5, 1.0, 0.6, 0.3])
+    skewed = torch.randn(400, 6, generator=rng).square() / 2**0.5  # mean and median part
+    codes = skewed * torch.tensor([3.0, 2.2, 1.5, 1.0, 0.6, 0.3])
     codes = codes @ turn + 4 * torch.randn(6, generator=rng)
     mistakes = [
         Mistake("The mean is not subtracted first, so the first direction points at the mean.",
                 lambda x, n: _principal(x, n, centre=None)),
         Mistake("Each code's own mean is subtracted (dim=1); subtract the mean code (dim=0).",
                 lambda x, n: _principal(x, n, centre=1)),
+        Mistake("The median is subtracted, about which the codes do not vary least: subtract the "
+                "mean.", lambda x, n: _principal(x - x.median(0).values, n, centre=None)),
         Mistake("The order is ascending, as eigh gives it: the least important directions come "
                 "first. Turn it round.", lambda x, n: _principal(x, 6).flip(0)[:n]),
         Mistake("Your rows are columns of V: svd returns Vh, whose *rows* are the directions, "
@@ -149,14 +153,15 @@ def _move_checks(rng: torch.Generator) -> list[Check]:
 
 
 def _boundary_checks(rng: torch.Generator) -> list[Check]:
-    mixing = torch.randn(5, 5, generator=rng) + 1.5 * torch.eye(5)
-    codes = torch.randn(3000, 5, generator=rng) @ mixing + 0.5
-    normal = F.normalize(torch.randn(5, generator=rng), dim=0)
-    labels = codes @ normal > (codes @ normal).mean() + 0.3
+    codes, labels, normal = labelled_codes(rng)
+    means = codes[labels].mean(0) - codes[~labels].mean(0)
     mistakes = [
         Mistake("That is the difference of the two classes' means. Where numbers of the code go "
                 "together it leans towards them: fit a boundary, and take its normal.",
-                lambda x, y: F.normalize(x[y].mean(0) - x[~y].mean(0), dim=0)),
+                lambda x, y: F.normalize(means, dim=0)),
+        Mistake("The normal leans towards the difference of the means: your classifier is held "
+                "back by a strong pull on its weights, or stopped early. Let it fit.",
+                lambda x, y: F.normalize(normal + F.normalize(means, dim=0), dim=0)),
         Mistake("The normal points away from the codes that have the label.",
                 lambda x, y: -normal),
         Mistake("The direction of largest variance is no boundary: use the labels.",
@@ -166,8 +171,27 @@ def _boundary_checks(rng: torch.Generator) -> list[Check]:
         Mistake("The weights belong to standardised codes: divide them by the deviations, then "
                 "scale to length 1.", lambda x, y: F.normalize(normal * x.std(0), dim=0)),
     ]
-    return [Check("the unit normal of the boundary between the labels", (codes, labels), normal,
-                  mistakes, 0.05, "curve")]
+    return [Check("the unit normal of the boundary between the labels is met within 10 degrees, "
+                  "whichever classifier finds it", (codes, labels), normal, mistakes, 0.01,
+                  "curve", degrees=10)]
+
+
+def labelled_codes(rng: torch.Generator, count: int = 3000) -> tuple[Tensor, Tensor, Tensor]:
+    """Codes (count, 5), labels (count,), and the unit normal of the plane that parts them.
+
+    The numbers of a code go together, so that the difference of the classes' means is 49 degrees
+    off, while discriminant analysis, least squares, and logistic regression come within 6.
+    """
+    fixed = torch.Generator().manual_seed(2)
+    turn = torch.linalg.qr(torch.randn(5, 5, generator=fixed)).Q
+    sizes, scales = torch.tensor([[1.8, 1.5, 1.2, 1.0, 0.8], [1.6, 1.0, 0.6, 1.3, 0.8]])
+    mixing = sizes[:, None] * turn * scales
+    normal = F.normalize(turn.sum(0) / scales + 0.3 * torch.randn(5, generator=fixed), dim=0)
+    codes = torch.randn(count, 5, generator=rng) @ mixing + 0.5
+    order, signs = torch.randperm(5, generator=rng), torch.randn(5, generator=rng).sign()
+    codes, normal = (codes * signs)[:, order], (normal * signs)[order]
+    along = codes @ normal
+    return codes, along > along.mean() + 0.3 * along.std(), normal
 
 
 def _conditional_checks(rng: torch.Generator) -> list[Check]:
@@ -216,8 +240,8 @@ def _own_checks(rng: torch.Generator) -> list[Demand]:
 @torch.no_grad()
 def object_to_edit(my_edit: Callable) -> str | None:
     """What keeps the recipe of a student's own edit from being one, if anything does."""
-    recipe = my_edit()
-    if not isinstance(recipe, tuple | list) or len(recipe) != 5:
+    recipe = plain(ask(my_edit))
+    if not isinstance(recipe, list) or len(recipe) != 5:
         return "Return five things: the edit's name, method, index, strength and rows."
     name, method, index, strength, rows = recipe
     if not isinstance(name, str) or len(name.strip()) < 3 or name == "a name":
@@ -242,11 +266,11 @@ def object_to_edit(my_edit: Callable) -> str | None:
 
 
 check = Feedback("a4_directions", {
-    1: Part("principal directions", 25, _principal_checks),
-    2: Part("a slider that sets", 10, _coordinate_checks),
+    1: Part("principal directions", 25, _principal_checks, by_hand=("principal_components",)),
+    2: Part("a slider that sets", 10, _coordinate_checks, by_hand=("set_coordinate",)),
     3: Part("SeFa", 20, _sefa_checks),
-    4: Part("which rows move", 10, _move_checks),
-    5: Part("a boundary and its normal", 15, _boundary_checks),
+    4: Part("which rows move", 10, _move_checks, by_hand=("move",)),
+    5: Part("a boundary and its normal", 15, _boundary_checks, by_hand=("annotated",)),
     6: Part("a named edit on a real photo", 10, _own_checks),
     7: Part("what the name hides", 10),
     "E1": Part("a conditional direction", 10, _conditional_checks, extra=True),

@@ -6,6 +6,7 @@ import torch
 from skimage.draw import polygon2mask
 from torch import Tensor
 
+from course_lib.feedback.answers import ask, plain
 from course_lib.feedback.core import Check, Demand, Feedback, Mistake, Part
 from course_lib.feedback.poisson import (
     blend_checks,
@@ -128,8 +129,8 @@ def _own_checks(rng: torch.Generator) -> list[Demand]:
 
 def object_to_edit(my_edit: Callable) -> str | None:
     """What keeps the recipe of a student's own blend from being one, if anything does."""
-    recipe = my_edit()
-    if not isinstance(recipe, tuple | list) or len(recipe) != 5:
+    recipe = plain(ask(my_edit))
+    if not isinstance(recipe, list) or len(recipe) != 5:
         return ("Return five things: the names of the source and the target, the lasso, the "
                 "offset and the gradients.")
     source, target, lasso, offset, gradients = recipe
@@ -250,13 +251,14 @@ def _flat_checks(rng: torch.Generator) -> list[Check]:
 check = Feedback("a1_gradient_domain", {
     1: Part("a row from its differences", 10, row_checks),
     2: Part("a picture from its differences", 20, toy_checks),
-    3: Part("Poisson blending", 30, blend_checks),
+    3: Part("Poisson blending", 30, blend_checks,
+            by_hand=("blend_poisson", "seamless_clone")),
     4: Part("mixed gradients", 10, mixed_checks),
     5: Part("L0: which gradients stay", 8, _edge_checks),
     6: Part("L0: the picture for given gradients", 12, _step_checks),
     7: Part("a blend of your own", 5, _own_checks),
     8: Part("why it looks as it does", 5),
-    "E1": Part("colour to grey", 4, _gray_checks, extra=True),
+    "E1": Part("colour to grey", 4, _gray_checks, extra=True, by_hand=("color_to_gray",)),
     "E2": Part("texture flattening", 4, _flat_checks, extra=True),
     "E3": Part("a failure, explained", 5, extra=True),
 })

@@ -4,29 +4,26 @@ The descent is tried on bowls whose bottom is known; the rest are formulas in fl
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from course_lib.feedback.answers import lost_gradient
 from course_lib.feedback.core import Check, Demand, Feedback, Mistake, Part
 from course_lib.feedback.transfer import carry_checks, chain_checks, step_checks
-from course_lib.feedback.wishes import BROKEN, picture_checks, wish_checks
+from course_lib.feedback.wishes import picture_checks, wish_checks
 
 FOLLOWS = "the number follows the picture, so that a descent can lower it"
 
 
-def _follows(question: tuple, place: int) -> Demand:
-    """That the answer's gradient leads back to the question's argument number `place`."""
+def _follows(question: Sequence, *places: int) -> Demand:
+    """That the answer's gradient in these arguments of the question is its slope."""
     def objection(function: Callable) -> str | None:
-        asked = [one.clone() if isinstance(one, Tensor) else one for one in question]
-        asked[place].requires_grad_()
-        answer = function(*asked)
-        if not isinstance(answer, Tensor) or not answer.requires_grad:
-            return BROKEN
-        return None
+        said = (lost_gradient(function, question, place) for place in places)
+        return next(filter(None, said), None)
 
     return Demand(FOLLOWS, objection)
 
@@ -116,7 +113,9 @@ def _energy_checks(rng: torch.Generator) -> list[Check | Demand]:
     ]
     question = (terms, weights, codes, start, measure, 0.7)
     return [Check("wishes add up, and λ times the mean squared change is on top", question,
-                  slip()(*question), mistakes, 1e-4, "curve"), _follows(question, 2)]
+                  slip()(*question), mistakes, 1e-4, "curve"), _follows(question, 2),
+            Demand(FOLLOWS, lambda function: lost_gradient(
+                lambda *terms: function([*terms], *question[1:]), terms, 1))]
 
 
 @dataclass(frozen=True)
@@ -239,7 +238,7 @@ def _histogram_checks(rng: torch.Generator) -> list[Check | Demand]:
     question = (dx, dy, 4, 6)
     return [Check("strength is shared between the two nearest of the directions, cell by cell",
                   question, _histograms(*question), mistakes, kind="image"),
-            _follows(question, 0)]
+            _follows(question, 0, 1)]
 
 
 def _histograms(dx: Tensor, dy: Tensor, cell: int, bins: int, *, circle: int = 1,
@@ -322,7 +321,7 @@ check = Feedback("a5_guided_editing", {
     4: Part("a sketch in histograms", 15, _histogram_checks),
     5: Part("a wish of your own", 10, wish_checks),
     6: Part("one step of the colour-flow solve", 15, step_checks),
-    7: Part("the change, carried to the photo", 10, carry_checks),
+    7: Part("the change, carried to the photo", 10, carry_checks, by_hand=("apply_change",)),
     8: Part("a picture of your own", 5, picture_checks),
     9: Part("where it fails", 10),
     "E1": Part("a chain of flows", 5, chain_checks, extra=True),

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from course_lib.feedback.answers import ask, lost_gradient, plain
 from course_lib.feedback.core import Check, Demand, Feedback, Mistake, Part
 from course_lib.generators import load_generator
 from course_lib.generators.base import Generator
@@ -18,7 +19,12 @@ from course_lib.shapes import Image, Latent
 
 
 class ToyGenerator(Generator):
-    """Pictures 0.5 + Σ z_i B_i of a few random patterns: one code is best, and easily found."""
+    """Pictures 0.5 + Σ z_i B_i of a few random patterns: one code is best, and easily found.
+
+    A code of the space "double" counts twice.
+    """
+
+    spaces = ("z", "double")
 
     def __init__(self, rng: torch.Generator):
         super().__init__()
@@ -29,7 +35,8 @@ class ToyGenerator(Generator):
     def decode(self, latent: Latent, *, space: str = "z", noise: object = None) -> Image:
         """(batch, 6) -> (batch, 3, 4, 4)."""
         self.require_latent(latent, space)
-        return 0.5 + torch.einsum("bz,zchw->bchw", latent, self.patterns)
+        times = 2 if space == "double" else 1
+        return 0.5 + times * torch.einsum("bz,zchw->bchw", latent, self.patterns)
 
     def features(self, latent: Latent, layer: str, *, space: str = "z") -> Tensor:
         """The picture itself: there are no layers."""
@@ -50,6 +57,11 @@ class ToyEncoder(nn.Module):
         if photos.ndim != 4:
             raise ValueError("one photo is no batch: pass photo[None].")
         return (photos.flatten(1) @ self.weights).unflatten(1, (3, 5))
+
+
+def negative_loss(image: Image, target: Image) -> Tensor:
+    """How far a picture is from the target's negative: (batch,)."""
+    return pixel_loss(image, 1 - target)
 
 
 def _distance_checks(rng: torch.Generator) -> list[Check]:
@@ -96,39 +108,59 @@ def _distance(x: list[Tensor], y: list[Tensor], *, unit: object = 1, power: int 
 def _loop_checks(rng: torch.Generator) -> list[Check]:
     generator = ToyGenerator(rng)
     best, start = 0.8 * torch.randn(3, 6, generator=rng), torch.randn(3, 6, generator=rng)
-    target = generator.decode(best).detach()
+    target, mean = generator.decode(best).detach(), torch.zeros(3, 6)
+
+    def slip(space: str | None = None, loss: Callable | None = None, steps: int | None = None,
+             rate: float | None = None, **switches: object) -> Callable:
+        return lambda G, x, z, s, f, n, r: descended(
+            G, x, z, space or s, loss or f, steps or n, rate or r, **switches)
+
     mistakes = [
         Mistake("The code comes back as it started: give the optimizer the code that you decode, "
                 "a clone with requires_grad_(), not the generator's weights or another copy.",
                 lambda G, x, z, *_: z),
+        Mistake("The space is not used: decode(code, space=space), or w is taken for a z.",
+                slip(space="z")),
+        Mistake("The loss that was passed is not used: compare by loss(pictures, target), which "
+                "may be another than the mean square.", slip(loss=pixel_loss)),
         Mistake("Gradients of all steps add up: call optimizer.zero_grad() before backward().",
-                lambda *question: _descend(*question, zero=False)),
-        Mistake("The loss is raised, not lowered: check a sign.",
-                lambda *question: _descend(*question, sign=-1)),
-        Mistake("The codes are forced into [-1, 1]: nothing asks for that.",
-                lambda *question: _descend(*question, limit=1.0)),
-        Mistake("Only one step is taken: loop over all of them.",
-                lambda G, x, z, space, loss, steps, rate: _descend(G, x, z, space, loss, 1, rate)),
+                slip(zero=False)),
+        Mistake("The loss is raised, not lowered: check a sign.", slip(sign=-1)),
+        Mistake("That is plain gradient descent; Adam is asked for, torch.optim.Adam.",
+                slip(optimizer=torch.optim.SGD)),
+        Mistake("The codes are forced into [-1, 1]: nothing asks for that.", slip(limit=1.0)),
+        Mistake("Only one step is taken: loop over all of them.", slip(steps=1)),
         Mistake("That is the picture; return the code.",
-                lambda *question: question[0].decode(_descend(*question))),
+                lambda *question: question[0].decode(descended(*question))),
         Mistake("That is the loss; return the code.",
-                lambda *question: question[4](question[0].decode(_descend(*question)),
+                lambda *question: question[4](question[0].decode(descended(*question)),
                                               question[1])),
         Mistake("Only the first photo of the batch is followed: sum the losses of all.",
-                lambda *question: _descend(*question, followed=1)),
+                slip(followed=1)),
+        *(Mistake("The learning rate is a number of your own: give the optimizer learning_rate.",
+                  slip(rate=rate)) for rate in (0.1, 0.01)),
     ]
-    return [Check(f"from {name} the loop finds the code that made the picture",
-                  (generator, target, z, "z", pixel_loss, 150, 0.1), best, mistakes, 0.05, "curve")
-            for name, z in (("the mean", torch.zeros(3, 6)), ("random codes", start))]
+    few = (generator, target, start, "z", pixel_loss, 4, 0.3)
+    questions = [
+        ("from the mean the loop finds the code behind the picture", mean, "z", pixel_loss, best),
+        ("from random codes it does so, too", start, "z", pixel_loss, best),
+        ("the code found is one of the space asked for", start, "double", pixel_loss, best / 2),
+        ("what is close is decided by the loss that was passed", mean, "z", negative_loss, -best),
+    ]
+    return [Check(law, (generator, target, z, space, loss, 120, 0.1), answer, mistakes, 0.05,
+                  "curve", detached=True) for law, z, space, loss, answer in questions] + [
+        Check("steps are Adam's, at the rate that was passed", few, descended(*few), mistakes, 0.03,
+              "curve", detached=True)]
 
 
-def _descend(
+def descended(
     generator: Generator, target: Tensor, start: Tensor, space: str, loss: Callable, steps: int,
     rate: float, *, zero: bool = True, sign: int = 1, limit: float | None = None,
-    followed: int | None = None,
+    followed: int | None = None, optimizer: type = torch.optim.Adam,
 ) -> Tensor:
+    """Where Adam comes from `start`, in so many steps; the switches are mistakes."""
     code = start.clone().requires_grad_()
-    optimizer = torch.optim.Adam([code], lr=rate)
+    optimizer = optimizer([code], lr=rate)
     for _ in range(steps):
         if zero:
             optimizer.zero_grad()
@@ -208,21 +240,27 @@ def _start_checks(rng: torch.Generator) -> list[Check]:
     rows = encoder(photos).detach()
     mistakes = [
         Mistake("That is the encoder's first row only: w has to serve all layers, so take the mean "
-                "of the rows.", lambda E, x: E(x)[:, 0]),
+                "of the rows.", lambda E, x: E(_batch(x))[:, 0]),
         Mistake("That is the encoder's last row only: take the mean of the rows.",
-                lambda E, x: E(x)[:, -1]),
-        Mistake("The rows are summed; take their mean.", lambda E, x: E(x).sum(1)),
+                lambda E, x: E(_batch(x))[:, -1]),
+        Mistake("The rows are summed; take their mean.", lambda E, x: E(_batch(x)).sum(1)),
         Mistake("The encoder got pictures in [-1, 1]; it wants [0, 1].",
-                lambda E, x: E(2 * x - 1).mean(1)),
+                lambda E, x: E(2 * _batch(x) - 1).mean(1)),
         Mistake("The encoder got pictures in [0, 255]; it wants [0, 1].",
-                lambda E, x: E(255 * x).mean(1)),
+                lambda E, x: E(255 * _batch(x)).mean(1)),
         Mistake("The photos of the batch are averaged, dim 0; the rows are dim 1.",
-                lambda E, x: E(x).mean(0)),
+                lambda E, x: E(_batch(x)).mean(0)),
         Mistake("Those are the rows of w_plus; w is one code a photo: take the mean of the rows.",
-                lambda E, x: E(x)),
+                lambda E, x: E(_batch(x))),
     ]
-    return [Check("w is the mean of the rows that the encoder answers", (encoder, photos),
-                  rows.mean(1), mistakes, kind="curve")]
+    return [Check(law, (encoder, asked), answer, mistakes, kind="curve", detached=True)
+            for law, asked, answer in (
+                ("w is the mean of the rows that the encoder answers", photos, rows.mean(1)),
+                ("one photo counts as a batch of one", photos[0], rows[:1].mean(1)))]
+
+
+def _batch(photos: Tensor) -> Tensor:
+    return photos.reshape(-1, *photos.shape[-3:])
 
 
 @cache
@@ -238,8 +276,8 @@ def _own_checks(rng: torch.Generator) -> list[Demand]:
 @torch.no_grad()
 def object_to_mix(my_mix: Callable) -> str | None:
     """What keeps the recipe of a student's own mix of styles from being one, if anything does."""
-    recipe = my_mix()
-    if not isinstance(recipe, tuple | list) or len(recipe) != 4:
+    recipe = plain(ask(my_mix))
+    if not isinstance(recipe, list) or len(recipe) != 4:
         return "Return four numbers: seed, second_seed, truncation_psi and crossover."
     seed, second, psi, crossover = recipe
     if any(isinstance(one, float) for one in (seed, second, crossover)):
@@ -265,7 +303,7 @@ def object_to_mix(my_mix: Callable) -> str | None:
     return None
 
 
-def _stroke_checks(rng: torch.Generator) -> list[Check]:
+def _stroke_checks(rng: torch.Generator) -> list[Check | Demand]:
     image, mask = torch.rand(2, 3, 6, 7, generator=rng), torch.zeros(42, dtype=torch.bool)
     mask[torch.randperm(42, generator=rng)[:10]] = True
     mask = mask.reshape(6, 7)
@@ -288,9 +326,11 @@ def _stroke_checks(rng: torch.Generator) -> list[Check]:
         Mistake("The stroke's mean colour is compared; compare every pixel.",
                 lambda x, m, c: (x[:, :, m].mean(2) - c).square().sum(1)),
     ]
+    question = (image, mask, color)
     return [Check("a stroke costs the mean squared distance from its colour, over its pixels",
-                  (image, mask, color), off(image, color)[:, mask].mean(1), mistakes,
-                  kind="curve")]
+                  question, off(image, color)[:, mask].mean(1), mistakes, kind="curve"),
+            Demand("the loss can be followed downhill",
+                   lambda function: lost_gradient(function, question))]
 
 
 def _change_checks(rng: torch.Generator) -> list[Check]:
@@ -324,7 +364,7 @@ def _change_checks(rng: torch.Generator) -> list[Check]:
 
 check = Feedback("a3_projection", {
     1: Part("what is close", 15, _distance_checks),
-    2: Part("the projection loop", 30, _loop_checks),
+    2: Part("the projection loop", 30, _loop_checks, by_hand=("project",)),
     3: Part("z, w and w_plus", 10, _mix_checks),
     4: Part("a way between two codes", 15, _slerp_checks),
     5: Part("the inverting network as a start", 15, _start_checks),

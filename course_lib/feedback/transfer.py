@@ -111,9 +111,18 @@ def carry_checks(rng: torch.Generator) -> list[Check]:
                 "The energy says A(x) · I1(x + u): move first.", slip(early=True)),
         Mistake("The fields are enlarged in blocks, as F.interpolate does if nobody asks for "
                 'more: mode="bilinear".', slip(mode="nearest")),
+        Mistake("The fields are enlarged in blocks, as F.interpolate does if nobody asks for "
+                'more: mode="bilinear".', slip(flow_mode="nearest")),
+        Mistake("Colours are taken from the nearest pixel, so the photo gets ragged: look between "
+                "pixels, as warped does.", slip(whole=True)),
+        Mistake("The small fields' corners are put on the photo's: a small pixel is a square of "
+                "photo pixels, so leave out align_corners=True.", slip(align=True)),
     ]
+    swaying = (flow + 0.07) * (1 + 0.8 * wave)
     questions = [("a motion by whole pixels and one A for all are carried exactly", flow, color),
                  ("where A varies, the moved pixel takes the A of its new place", flow, varied),
+                 ("between whole pixels, and where the flow varies, all goes smoothly", swaying,
+                  color),
                  ("where nothing moves and A is the identity, the photo stays", 0 * flow,
                   still.expand(3, 4, 8, 8))]
     return [Check(law, (photo, f, a), _carried(photo, f, a), mistakes, 0.02)
@@ -122,16 +131,21 @@ def carry_checks(rng: torch.Generator) -> list[Check]:
 
 def _carried(photo: Tensor, flow: Tensor, color: Tensor, *, scale: bool = True, power: int = 1,
              exchange: bool = False, sign: int = 1, swap: bool = False, early: bool = False,
-             mode: str = "bilinear", rounded: bool = False) -> Tensor:
+             mode: str = "bilinear", flow_mode: str = "bilinear", rounded: bool = False,
+             whole: bool = False, align: bool = False) -> Tensor:
     """A(x) · photo(x + u) with fields of another size; the switches are mistakes."""
     size = photo.shape[1:]
-    fields = F.interpolate(torch.cat([flow, color.flatten(0, 1)])[None], size, mode=mode)[0]
-    A = fields[2:].unflatten(0, (3, 4))
+    modes = (mode if flow_mode == "bilinear" else flow_mode), mode
+    enlarged, A = (F.interpolate(
+        field[None], size, mode=how, align_corners=align if how == "bilinear" else None)[0]
+        for field, how in zip((flow, color.flatten(0, 1)), modes, strict=True))
+    A = A.unflatten(0, (3, 4))
     factor = torch.tensor([size[1] / flow.shape[2], size[0] / flow.shape[1]]) ** power
     factor = factor.floor() if rounded else factor
     factor = factor.flip(0) if exchange else factor
-    flow = sign * fields[:2] * (factor[:, None, None] if scale else 1)
+    flow = sign * enlarged * (factor[:, None, None] if scale else 1)
     flow = flow.flip(0) if swap else flow
+    flow = flow.round() if whole else flow
     if early:
         return warped(recolored(photo, A), flow)
     return recolored(warped(photo, flow), A)

@@ -8,12 +8,13 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from course_lib.feedback.answers import ask, plain
 from course_lib.feedback.core import Check, Demand, Feedback, Mistake, Part
 from course_lib.feedback.poisson import random_picture
 from course_lib.images import load_image, sample_names
 from course_lib.warping import KINDS, deform_points, warp_mls
 
-START = ("chelsea", [(120, 82), (226, 97), (186, 182)])
+START = ("chelsea", [[120, 82], [226, 97], [186, 182]])
 
 
 def _weight_checks(rng: torch.Generator) -> list[Check]:
@@ -238,8 +239,8 @@ def _own_checks(rng: torch.Generator) -> list[Demand]:
 
 def object_to_warp(my_warp: Callable) -> str | None:
     """What keeps the recipe of a student's own warp from being one, if anything does."""
-    recipe = my_warp()
-    if not isinstance(recipe, tuple | list) or len(recipe) != 5:
+    recipe = plain(ask(my_warp))
+    if not isinstance(recipe, list) or len(recipe) != 5:
         return "Return five things: the photo's name, handles, their targets, kind and falloff."
     name, handles, targets, kind, falloff = recipe
     if name not in sample_names():
@@ -264,7 +265,7 @@ def object_to_warp(my_warp: Callable) -> str | None:
     moved = moved.reshape(height, width, 2)
     if (_areas(moved) < 0).double().mean() > 0.05:
         return "More than a twentieth of the picture is folded over: drag less far."
-    if (name, [tuple(place) for place in targets]) == START:
+    if (name, targets) == START:
         return "That is the warp that the tool starts with: make it yours."
     return None
 
@@ -320,9 +321,9 @@ def _seen(v: Tensor, ends: Tensor) -> Tensor:
 
 check = Feedback("a2_warping", {
     1: Part("the weights of the handles", 10, _weight_checks),
-    2: Part("the affine map", 25, _affine_checks),
-    3: Part("the rigid map", 25, _rigid_checks),
-    4: Part("drawing, backwards", 15, _draw_checks),
+    2: Part("the affine map", 25, _affine_checks, by_hand=("deform_points", "warp_mls")),
+    3: Part("the rigid map", 25, _rigid_checks, by_hand=("deform_points", "warp_mls")),
+    4: Part("drawing, backwards", 15, _draw_checks, by_hand=("warp_mls",)),
     5: Part("areas and folds", 10, _area_checks),
     6: Part("a warp of your own", 5, _own_checks),
     7: Part("stiff or soft?", 10),

@@ -11,14 +11,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from course_lib.feedback.answers import as_tensor, ask, lost_gradient, plain
 from course_lib.feedback.core import Demand
 from course_lib.generators import load_generator
 from course_lib.generators.base import Generator
 from course_lib.guidance import ColorStroke, SketchStroke, edit
 from course_lib.guidance.strokes import along_ways
-
-BROKEN = ("No gradient comes back from your answer: compute it by torch operations on the "
-          "argument, without .detach(), .item(), .numpy() or torch.no_grad().")
 
 
 @cache
@@ -35,7 +33,7 @@ def wish_checks(rng: torch.Generator) -> list[Demand]:
 
 def object_to_wish(my_wish: Callable, *, seed: int = 0) -> str | None:
     """What keeps a student's own constraint from being one, if anything does."""
-    answer = my_wish()
+    answer = ask(my_wish)
     if not isinstance(answer, tuple | list) or len(answer) != 3:
         return "Return three things: the wish's name, cost and met."
     name, cost, met = answer
@@ -44,18 +42,16 @@ def object_to_wish(my_wish: Callable, *, seed: int = 0) -> str | None:
     if not callable(cost) or not callable(met):
         return "cost and met are functions of the pictures: return them, do not call them."
     pictures = _bags_and_patches(seed)
-    value = cost(pictures.clone())
-    if not isinstance(value, Tensor) or tuple(value.shape) != (len(pictures),):
-        got = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
-        return (f"cost gave {got} for {len(pictures)} pictures, but one number a picture is "
-                f"wanted: average over the other axes, by .mean(dim=(1, 2, 3)).")
-    value = value.detach()
+    value = as_tensor(ask(cost, pictures)).detach()
+    if tuple(value.shape) != (len(pictures),):
+        return (f"cost gave shape {tuple(value.shape)} for {len(pictures)} pictures, but one "
+                f"number a picture is wanted: average over the rest, by .mean(dim=(1, 2, 3)).")
     if not value.isfinite().all():
         return "cost is not a number for some picture: look for a division by 0, or a root of 0."
     if (value < 0).any():
         return "cost is negative for some picture: let 0 mean that the wish is met, and square."
-    alone = cost(pictures[1:2].clone()).detach()
-    if (alone - value[1]).abs().max() > 1e-3 * value[1].abs() + 1e-6:
+    alone = as_tensor(ask(cost, pictures[1:2]), shape=(1,)).detach()
+    if alone.shape != (1,) or (alone - value[1]).abs().max() > 1e-3 * value[1].abs() + 1e-6:
         return ("cost of a picture depends on the others in its batch: average over channels and "
                 "pixels only, dims 1 to 3.")
     if (value > 1e-7).sum() < 4:
@@ -64,15 +60,19 @@ def object_to_wish(my_wish: Callable, *, seed: int = 0) -> str | None:
 
 
 def _unmet(cost: Callable, met: Callable, pictures: Tensor, value: Tensor) -> str | None:
-    done = met(pictures.clone())
-    if not isinstance(done, Tensor) or done.shape != pictures.shape:
+    done = as_tensor(ask(met, pictures)).detach().float()
+    if done.shape != pictures.shape:
         return "met returns the pictures again, changed so that the wish is met, in their shape."
-    done = done.detach()
     if (done - pictures).abs().max() < 1e-4:
         return "met leaves the pictures as they are: change their pixels until the wish is met."
+    if (done.amax(dim=(2, 3)) - done.amin(dim=(2, 3))).max() < 0.01:
+        return ("met paints each picture over with one colour, and strokes of colour you have had "
+                "already: wish for something else.")
     if (done.amax(dim=1) - done.amin(dim=1)).max() < 0.01:
         return "met makes the pictures grey, which you have had already: wish for something else."
-    after, wished = cost(done).detach(), value > 1e-7
+    if not done.isfinite().all():
+        return "met gives pixels that are no numbers: look for a division by 0."
+    after, wished = as_tensor(ask(cost, done)).detach(), value > 1e-7
     if (after > value)[wished].sum() > wished.sum() / 2:
         return ("cost is higher where the wish is met than where it is not: turn its sign round, "
                 "or look which of the two is meant.")
@@ -84,23 +84,13 @@ def _unmet(cost: Callable, met: Callable, pictures: Tensor, value: Tensor) -> st
 
 
 def _unfollowed(cost: Callable, pictures: Tensor, value: Tensor) -> str | None:
-    tracked = pictures.clone().requires_grad_()
-    followed = cost(tracked)
-    if not followed.requires_grad:
-        return BROKEN.replace("your answer", "cost")
+    if said := lost_gradient(cost, (pictures,)):
+        return said.replace("your answer", "cost")
     grain = torch.randn(pictures.shape, generator=torch.Generator().manual_seed(0))
-    nearby = cost(pictures + 0.01 * grain).detach()
+    nearby = as_tensor(ask(cost, pictures + 0.01 * grain)).detach()
     if ((nearby - value).abs() < 1e-7).sum() > len(value) / 2:
         return ("A small change of the picture does not change cost, so no gradient leads "
                 "downhill: do without rounding, counting, and comparing by < or >.")
-    if followed.grad_fn is None:
-        return None  # it was computed in another kernel, where the gradient stays
-    (slope,) = torch.autograd.grad(followed.sum(), tracked)
-    if not slope.isfinite().all():
-        return ("The gradient of cost is not a number somewhere: a root or a norm has none at 0; "
-                "leave the square, or add 1e-8 under the root.")
-    if slope.abs().max() == 0:
-        return "The gradient of cost is 0 everywhere, so no step could lower it."
     return None
 
 
@@ -121,8 +111,8 @@ def picture_checks(rng: torch.Generator) -> list[Demand]:
 
 def object_to_picture(my_picture: Callable) -> str | None:
     """What keeps the recipe of a student's own painted edit from being one, if anything does."""
-    recipe = my_picture()
-    if not isinstance(recipe, tuple | list) or len(recipe) != 5:
+    recipe = plain(ask(my_picture))
+    if not isinstance(recipe, list) or len(recipe) != 5:
         return "Return five things: a title, seed, space, smoothness and the list of strokes."
     title, seed, space, smoothness, strokes = recipe
     generator = _bags()

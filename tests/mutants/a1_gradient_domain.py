@@ -47,6 +47,12 @@ MUTANTS = {
         Mutant("x[:, p] - x[:, q] + y", "(x[:, p] - x[:, q]) * both + y", "leave Ω"),
         Mutant("x[:, p] - x[:, q] + ", "", "no detail"),
         Mutant("return y.reshape(target.shape)", "return target", "target as it was"),
+        Mutant("return y.reshape(target.shape)",
+               "return blend_poisson(target, gradient(source), mask).value", "do it by hand"),
+        Mutant("p, q = neighbor_pairs(mask)", "import course_lib.blending as library\n"
+               "    return library.seamless_clone(source, target, mask).value\n"
+               "    p, q = neighbor_pairs(mask)", "do it by hand"),
+        Mutant("target.flatten(1).clone()", "target.flatten(1)", "its argument target in place"),
         Mutant("return y.reshape(target.shape)", "return y.reshape(target.shape) * mask",
                "Outside Ω"),
         Mutant("A = sparse", "A = 4 * sparse.eye(n) - sparse.coo_matrix((-values[len(p):], "
@@ -119,6 +125,8 @@ MUTANTS = {
         Mutant('lasso, (70, -2), "mixed"', "lasso", "five things"),
     ],
     "gray": [
+        Mutant("field = gradient(image)\n", "from course_lib.blending import color_to_gray as own\n"
+               "    return own(image, closeness=closeness).value[0]\n", "do it by hand"),
         Mutant("field.abs().argmax", "field.argmax", "with its sign"),
         Mutant(".double().numpy()\n", ".double().numpy()\n    v = np.abs(v)\n", "lost their signs"),
         Mutant("return torch.from_numpy(gray).reshape(height, width)", "return image.mean(0)",
@@ -222,8 +230,21 @@ def my_edit():
 """,
     "gray": """
 def color_to_gray(image, closeness):
-    from course_lib.blending import color_to_gray as library
-    return library(image.double(), closeness=closeness).value[0]
+    x = image.double()
+    mean = gray = x.mean(0)
+    field_x, field_y = (d.gather(0, d.abs().argmax(0, keepdim=True))[0]
+                        for d in (x.diff(dim=2), x.diff(dim=1)))
+    count = torch.full_like(mean, closeness)
+    for part in (count[:, 1:], count[:, :-1], count[1:], count[:-1]):
+        part += 1
+    for _ in range(2500):  # Jacobi
+        total = closeness * mean
+        total[:, 1:] += gray[:, :-1] + field_x
+        total[:, :-1] += gray[:, 1:] - field_x
+        total[1:] += gray[:-1] + field_y
+        total[:-1] += gray[1:] - field_y
+        gray = total / count
+    return gray
 """,
     "flat": """
 def flat_field(picture, edges):

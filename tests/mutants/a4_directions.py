@@ -6,6 +6,7 @@ MUTANTS = {
     "principal": [
         Mutant("codes - codes.mean(dim=0)", "codes", "mean is not subtracted"),
         Mutant("codes.mean(dim=0)", "codes.mean(dim=1, keepdim=True)", "own mean"),
+        Mutant("codes.mean(dim=0)", "codes.median(dim=0).values", "median is subtracted"),
         Mutant("vectors.T.flip(0)[:n]", "vectors.T[:n]", "ascending"),
         Mutant("return vectors.T.flip(0)[:n]",
                "return torch.linalg.svd(centred).Vh[:, :n].T", "columns of V"),
@@ -51,6 +52,7 @@ MUTANTS = {
         Mutant("strength * direction", "direction", "strength is not used"),
         Mutant("+= strength", "= strength", "replaced by the direction"),
         Mutant("moved[:, rows]", "moved[0, rows]", "first code of the batch"),
+        Mutant("codes.clone()", "codes", "its argument codes in place"),
     ],
     "boundary": [
         Mutant("return normalize(weights.detach()[:-1], dim=0).float()",
