@@ -3,6 +3,7 @@
 Each answer is asked for twice: of the function itself, and through a line to another kernel.
 """
 
+import importlib
 import threading
 from collections import deque, namedtuple
 from decimal import Decimal
@@ -13,9 +14,11 @@ import pytest
 import torch
 
 from assignments.grading import remote
-from course_lib.feedback import answers, directions, guidance, warping, wishes
+from course_lib.blending import blend_poisson
+from course_lib.feedback import answers, directions, gradient_domain, guidance, warping, wishes
 from course_lib.feedback.answers import Refused, as_tensor, ask, lost_gradient, plain
-from course_lib.feedback.core import Check, diagnose
+from course_lib.feedback.core import Check, NotThereYet, diagnose
+from course_lib.gradients import gradient
 from course_lib.results import Solution
 from tests.test_assignments import NAMES, SOURCE
 
@@ -72,7 +75,7 @@ RIGHT = {
     "every other element": lambda x: np.repeat(x.numpy() ** 2, 2, axis=1)[:, ::2],
     "read-only": lambda x: np.broadcast_to(x.numpy() ** 2, (2, 3)),
     "objects": lambda x: np.array((x**2).tolist(), dtype=object),
-    "matrix": lambda x: np.matrix(x.numpy() ** 2),
+    "matrix": lambda x: (x.numpy() ** 2).view(np.matrix),
     "transposed twice": lambda x: (x.T.contiguous() ** 2).T,
     "sparse": lambda x: (x**2).to_sparse(),
     "conjugate's real part": lambda x: torch.complex(x**2, x).conj().real,
@@ -240,16 +243,18 @@ def test_the_rule_stands_in_every_assignment():
         assert answers.RULE in text
 
 
+# Answers in unusual clothes, and cuts, in the assignments themselves.
+
 def cost_of(pictures):
     return [(1 - picture).square().mean() for picture in pictures]
 
 
-def test_a_wish_may_answer_with_a_list(way):
-    def met(pictures):
-        return [picture.clamp(0.999, 1) for picture in pictures] if False else \
-            pictures.numpy() * 0.05 + np.array([0.93, 0.94, 0.95])[:, None, None]
+def nearly_white(pictures):
+    return pictures.numpy() * 0.05 + np.array([0.93, 0.94, 0.95])[:, None, None]
 
-    assert wishes.object_to_wish(way(lambda: ("all bright", cost_of, met))) is None
+
+def test_a_wish_may_answer_with_a_list(way):
+    assert wishes.object_to_wish(way(lambda: ("all bright", cost_of, nearly_white))) is None
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -262,3 +267,50 @@ def test_a_stroke_whose_gradient_is_cut_is_told_when_graded_too(seed, way):
 
     assert diagnose(value, way(cut)) is None
     assert diagnose(follows, way(cut)).says == answers.CUT
+
+
+def stacked_normal(codes, labels):
+    """Least squares, in numpy, as a list of numbers, some of shape (1,)."""
+    x = np.c_[codes.numpy(), np.ones(len(codes))].astype(np.float64)
+    weights = np.linalg.lstsq(x, labels.numpy() * 2.0 - 1, rcond=None)[0][:-1]
+    first, *others = torch.from_numpy(weights / np.linalg.norm(weights))
+    return [first[None], *others]
+
+
+UNUSUAL = {
+    ("directions", 3): lambda weights, n: list(torch.linalg.svd(torch.nn.functional.normalize(
+        torch.cat(weights), dim=1))[2][:n]),
+    ("directions", 4): lambda codes, direction, strength, rows: np.where(
+        np.isin(np.arange(codes.shape[1]), rows)[:, None], codes + strength * direction, codes)
+        [:, ::-1].copy()[:, ::-1],
+    ("directions", 5): stacked_normal,
+    ("warping", 1): lambda v, p, a: (torch.cdist(v.double(), p.double()).square() + 1e-20)
+        .pow(-a).T.div((torch.cdist(v.double(), p.double()).square() + 1e-20).pow(-a).sum(1)).T,
+    ("warping", 2): lambda v, p, q, w: [
+        torch.cat([place, torch.ones(1)]) @ torch.linalg.lstsq(
+            row.sqrt()[:, None] * torch.cat([p, torch.ones(len(p), 1)], 1),
+            row.sqrt()[:, None] * q).solution for place, row in zip(v, w, strict=True)],
+    ("gradient_domain", 4): lambda s, t: np.where(abs(s.numpy()) > abs(t.numpy()), s, t)
+        .astype(">f8", order="F"),
+    ("projection", "E2"): lambda old, new: np.array([float(
+        sum((b - a).square().sum() for a, b in zip(old, new, strict=True))
+        / sum(a.square().sum() for a in old))]),
+}
+
+
+@pytest.mark.parametrize("module, part", UNUSUAL)
+def test_unusual_right_answers_pass_the_assignments_checks(module, part, way):
+    check = importlib.import_module(f"course_lib.feedback.{module}").check
+    check(part, way(UNUSUAL[module, part]))
+
+
+def test_the_librarys_own_solution_is_no_answer(way):
+    def blend(source, target, mask):
+        return blend_poisson(target, gradient(source), mask).value
+
+    def helped(source, target, mask):
+        return blend(source, target, mask)
+
+    for function in (blend, helped):
+        with pytest.raises(NotThereYet, match="calls the library's blend_poisson"):
+            gradient_domain.check(3, way(function))

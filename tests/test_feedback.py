@@ -85,6 +85,26 @@ def test_directions_may_point_either_way_where_the_check_says_so():
     assert diagnose(square_check(), lambda x: flipped)
 
 
+def test_a_unit_vector_may_point_off_by_a_few_degrees_where_the_check_says_so():
+    check = Check("it points along x", (), torch.tensor([1.0, 0.0]), [
+        Mistake("That is y.", lambda: torch.tensor([0.0, 1.0]))], 0.01, degrees=10)
+
+    def at(degrees, length=1.0):
+        angle = torch.tensor(degrees).deg2rad()
+        return lambda: length * torch.stack([angle.cos(), angle.sin()])
+
+    assert diagnose(check, at(9.0)) is None and diagnose(check, at(-9.0)) is None
+    assert diagnose(check, at(86.0)).says == "That is y."
+    assert "points 80 degrees off" in diagnose(check, at(80.0)).says
+    assert "one factor" in diagnose(check, at(0.0, 3.0)).says
+
+
+def test_an_answer_must_leave_its_graph_where_the_check_says_so():
+    check = square_check(detached=True)
+    assert "by .detach()" in diagnose(check, lambda x: x.requires_grad_() ** 2).says
+    assert diagnose(check, lambda x: (x.requires_grad_() ** 2).detach()) is None
+
+
 def test_whereabouts_names_border_and_worst_place():
     difference = torch.zeros(8, 9)
     difference[0, 4] = 0.5
@@ -108,8 +128,12 @@ def test_points_follow_the_last_check(shown):
     with pytest.raises(NotThereYet, match="Part 1: Halve nothing"):
         check(1, lambda x: x**2 / 2)
     assert "0 of 7 points" in repr(check.progress()) and "not there yet" in repr(check.progress())
+    check(1, lambda x: x**2)
+    check.take_back()  # a hidden test failed
+    assert "0 of 7 points" in repr(check.progress()) and "not there yet" in repr(check.progress())
     with pytest.raises(NotThereYet):
         check(1, stub)
+    check.take_back()
     assert "not there yet" not in repr(check.progress())
 
 

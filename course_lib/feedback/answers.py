@@ -9,7 +9,7 @@ leaves its arguments as they were.
 import inspect
 from collections.abc import Callable, Iterator, Sequence
 from numbers import Number
-from types import CodeType
+from types import CellType, CodeType
 
 import numpy as np
 import torch
@@ -173,10 +173,11 @@ def names_used(function: Callable) -> set[str]:
     names, ahead, seen = set(), [function], []
     while ahead:
         one = ahead.pop()
-        code, around = getattr(one, "__code__", None), getattr(one, "__globals__", {})
+        code = getattr(one, "__code__", None)
         if code is None or code in seen:
             continue
         seen.append(code)
+        around = one.__globals__ | _enclosed(one)
         for name in _names(code):
             value = around.get(name)
             names |= {name, getattr(value, "__name__", name)}
@@ -187,7 +188,12 @@ def names_used(function: Callable) -> set[str]:
 
 def _names(code: CodeType) -> set[str]:
     inner = [one for one in code.co_consts if isinstance(one, CodeType)]
-    return set(code.co_names).union(*map(_names, inner))
+    return set(code.co_names + code.co_freevars).union(*map(_names, inner))
+
+
+def _enclosed(function: Callable) -> dict[str, object]:
+    cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
+    return {name: cell.cell_contents for name, cell in cells if cell != CellType()}
 
 
 BROKEN = ("No gradient comes back from your answer: compute it by torch operations on the "

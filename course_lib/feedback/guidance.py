@@ -19,10 +19,10 @@ from course_lib.feedback.wishes import picture_checks, wish_checks
 FOLLOWS = "the number follows the picture, so that a descent can lower it"
 
 
-def _follows(question: Sequence, *places: int) -> Demand:
+def _follows(question: Sequence, *places: int, step: float = 1e-3) -> Demand:
     """That the answer's gradient in these arguments of the question is its slope."""
     def objection(function: Callable) -> str | None:
-        said = (lost_gradient(function, question, place) for place in places)
+        said = (lost_gradient(function, question, place, step=step) for place in places)
         return next(filter(None, said), None)
 
     return Demand(FOLLOWS, objection)
@@ -238,7 +238,7 @@ def _histogram_checks(rng: torch.Generator) -> list[Check | Demand]:
     question = (dx, dy, 4, 6)
     return [Check("strength is shared between the two nearest of the directions, cell by cell",
                   question, _histograms(*question), mistakes, kind="image"),
-            _follows(question, 0, 1)]
+            _follows(question, 0, 1, step=1e-4)]
 
 
 def _histograms(dx: Tensor, dy: Tensor, cell: int, bins: int, *, circle: int = 1,

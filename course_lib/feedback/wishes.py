@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from course_lib.feedback.answers import as_tensor, ask, lost_gradient, plain
+from course_lib.feedback.answers import Refused, as_tensor, ask, lost_gradient, plain
 from course_lib.feedback.core import Demand
 from course_lib.generators import load_generator
 from course_lib.generators.base import Generator
@@ -42,7 +42,7 @@ def object_to_wish(my_wish: Callable, *, seed: int = 0) -> str | None:
     if not callable(cost) or not callable(met):
         return "cost and met are functions of the pictures: return them, do not call them."
     pictures = _bags_and_patches(seed)
-    value = as_tensor(ask(cost, pictures)).detach()
+    value = _answer("cost", cost, pictures)
     if tuple(value.shape) != (len(pictures),):
         return (f"cost gave shape {tuple(value.shape)} for {len(pictures)} pictures, but one "
                 f"number a picture is wanted: average over the rest, by .mean(dim=(1, 2, 3)).")
@@ -59,8 +59,15 @@ def object_to_wish(my_wish: Callable, *, seed: int = 0) -> str | None:
     return _unmet(cost, met, pictures, value) or _unfollowed(cost, pictures, value)
 
 
+def _answer(name: str, function: Callable, pictures: Tensor) -> Tensor:
+    try:
+        return as_tensor(ask(function, pictures)).detach()
+    except Refused as refused:
+        raise Refused(str(refused).replace("Your function", name, 1)) from None
+
+
 def _unmet(cost: Callable, met: Callable, pictures: Tensor, value: Tensor) -> str | None:
-    done = as_tensor(ask(met, pictures)).detach().float()
+    done = _answer("met", met, pictures).float()
     if done.shape != pictures.shape:
         return "met returns the pictures again, changed so that the wish is met, in their shape."
     if (done - pictures).abs().max() < 1e-4:

@@ -129,7 +129,7 @@ MUTANTS = {
         Mutant("        return pictures\n", "        return pictures * 0 + 1\n", "one colour"),
         Mutant('"low: white above, dark below"', '"a wish"', "Give the wish a name"),
         Mutant("cost, met\n", "met\n", "three things"),
-        Mutant("return pictures\n", "pass\n", "met returns the pictures"),
+        Mutant("return pictures\n", "pass\n", "met returns nothing"),
     ],
     "step": [
         Mutant("J.T @ miss.flatten())", "-J.T @ miss.flatten())", "the wrong way"),
@@ -276,8 +276,8 @@ def my_wish():
         return (pictures - pictures.flip(3)).abs().flatten(1).mean(1)
 
     def met(pictures):
-        pictures[..., 32:] = pictures[..., :32].flip(3)
-        return pictures
+        left = pictures[..., :32]
+        return torch.cat([left, left.flip(3)], dim=3)
 
     return ["mirrored", cost, met]
 """,
