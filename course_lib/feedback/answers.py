@@ -180,9 +180,10 @@ def names_used(function: Callable) -> set[str]:
         around = one.__globals__ | _enclosed(one)
         for name in _names(code):
             value = around.get(name)
-            names |= {name, getattr(value, "__name__", name)}
             if getattr(value, "__module__", "") == function.__module__:
                 ahead.append(value)
+            else:
+                names |= {name, getattr(value, "__name__", name)}
     return names
 
 
