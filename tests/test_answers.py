@@ -17,7 +17,8 @@ from assignments.grading import remote
 from course_lib.blending import blend_poisson
 from course_lib.feedback import answers, directions, gradient_domain, guidance, warping, wishes
 from course_lib.feedback.answers import Refused, as_tensor, ask, lost_gradient, plain
-from course_lib.feedback.core import Check, NotThereYet, diagnose
+from course_lib.feedback.core import NotThereYet
+from course_lib.feedback.diagnosis import Check, diagnose
 from course_lib.gradients import gradient
 from course_lib.results import Solution
 from tests.test_assignments import NAMES, SOURCE

@@ -26,8 +26,8 @@ ROOMS = {
     "widgets": (
         "sliders latent canvas tool tools project directions labels wishes paint transfer"
     ).split(),
-    "feedback": "pictures core poisson gradient_domain warping projection directions transfer "
-                "wishes guidance".split(),
+    "feedback": "answers pictures diagnosis core poisson gradient_domain warping projection "
+                "directions transfer wishes guidance".split(),
     "weights": "files checkpoints unpickling flattening downloads".split(),
     "guidance": "strokes drag editing".split(),
     "blending": "placing poisson modes".split(),

@@ -7,16 +7,8 @@ import pytest
 import torch
 
 from course_lib.feedback import core, pictures
-from course_lib.feedback.core import (
-    Check,
-    Demand,
-    Feedback,
-    Mistake,
-    NotThereYet,
-    Part,
-    diagnose,
-    whereabouts,
-)
+from course_lib.feedback.core import Feedback, NotThereYet, Part
+from course_lib.feedback.diagnosis import Check, Demand, Mistake, diagnose, whereabouts
 
 MODULES = ("gradient_domain", "warping", "projection", "directions", "guidance")
 ONE = torch.tensor([[0.1, 0.5, 0.2], [0.4, 0.3, 0.9]])

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from course_lib.directions import ganspace, move, sefa, with_spread
 from course_lib.feedback.answers import ask, plain
-from course_lib.feedback.core import Check, Demand, Feedback, Mistake, Part
+from course_lib.feedback.core import Feedback, Part
+from course_lib.feedback.diagnosis import Check, Demand, Mistake
 from course_lib.generators import load_generator
 from course_lib.generators.base import Generator
 
@@ -249,9 +250,9 @@ def object_to_edit(my_edit: Callable) -> str | None:
     if method not in ("pca", "sefa"):
         return f'method is {method!r}: take "pca" or "sefa".'
     generator, found = _cats()
-    if not 0 <= index < 10:
+    if not isinstance(index, int) or not 0 <= index < 10:
         return f"index is {index}: there are ten directions, 0 to 9."
-    if not rows or any(not 0 <= row < generator.num_ws for row in rows):
+    if not isinstance(rows, list) or not rows or not set(rows) <= set(range(generator.num_ws)):
         return f"rows is {rows}: name some of the rows 0 to {generator.num_ws - 1} of w_plus."
     codes = generator.sample_latent(8, space="w_plus", truncation_psi=0.7,
                                     rng=torch.Generator().manual_seed(1))

@@ -7,7 +7,8 @@ from skimage.draw import polygon2mask
 from torch import Tensor
 
 from course_lib.feedback.answers import ask, plain
-from course_lib.feedback.core import Check, Demand, Feedback, Mistake, Part
+from course_lib.feedback.core import Feedback, Part
+from course_lib.feedback.diagnosis import Check, Demand, Mistake
 from course_lib.feedback.poisson import (
     blend_checks,
     mixed_checks,

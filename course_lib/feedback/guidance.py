@@ -12,7 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from course_lib.feedback.answers import lost_gradient
-from course_lib.feedback.core import Check, Demand, Feedback, Mistake, Part
+from course_lib.feedback.core import Feedback, Part
+from course_lib.feedback.diagnosis import Check, Demand, Mistake
 from course_lib.feedback.transfer import carry_checks, chain_checks, step_checks
 from course_lib.feedback.wishes import picture_checks, wish_checks
 

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from course_lib.feedback.core import Check, Mistake
+from course_lib.feedback.diagnosis import Check, Mistake
 from course_lib.gradients import gradient
 
 

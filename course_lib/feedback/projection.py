@@ -11,7 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from course_lib.feedback.answers import ask, lost_gradient, plain
-from course_lib.feedback.core import Check, Demand, Feedback, Mistake, Part
+from course_lib.feedback.core import Feedback, Part
+from course_lib.feedback.diagnosis import Check, Demand, Mistake
 from course_lib.generators import load_generator
 from course_lib.generators.base import Generator
 from course_lib.losses import pixel_loss

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from course_lib.feedback.answers import ask, plain
-from course_lib.feedback.core import Check, Demand, Feedback, Mistake, Part
+from course_lib.feedback.core import Feedback, Part
+from course_lib.feedback.diagnosis import Check, Demand, Mistake
 from course_lib.feedback.poisson import random_picture
 from course_lib.images import load_image, sample_names
 from course_lib.warping import KINDS, deform_points, warp_mls

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from course_lib.feedback.answers import Refused, as_tensor, ask, lost_gradient, plain
-from course_lib.feedback.core import Demand
+from course_lib.feedback.diagnosis import Demand
 from course_lib.generators import load_generator
 from course_lib.generators.base import Generator
 from course_lib.guidance import ColorStroke, SketchStroke, edit
