@@ -123,7 +123,7 @@ REFUSED = {
     "a dictionary": (lambda: {"a": 1}, "returns a dict"),
     "a set": (lambda: {1.0, 2.0}, "returns a set"),
     "a queue": (lambda: deque([1.0]), "returns a deque"),
-    "an object": (object, "returns a object"),
+    "an object": (object, "returns an object"),
     "a generator": (lambda: (i for i in range(3)), "returns a generator"),
     "unlike parts": (lambda: (torch.zeros(2), torch.zeros(3)), "unlike shapes, (2,), (3,)"),
     "text of numpy": (lambda: np.array(["a"]), "ndarray of str"),

@@ -80,8 +80,9 @@ def refusal(answer: object) -> str:
         kind += " without anything in it"
     if isinstance(answer, np.ndarray | np.generic):
         kind += f" of {answer.dtype.name} values"
-    return (f"Your function returns a {kind}, where numbers are expected, which alone can be "
-            f"compared: return a tensor, a numpy array, a number, or a list of such.")
+    article = "an" if kind[0] in "aeiou" else "a"
+    return (f"Your function returns {article} {kind}, where numbers are expected, which alone can "
+            f"be compared: return a tensor, a numpy array, a number, or a list of such.")
 
 
 def plain(recipe: object) -> object:
