@@ -72,7 +72,6 @@ class Feedback:
     name: str
     parts: dict[int | str, Part]
     earned: dict[int | str, int | None] = field(default_factory=dict)
-    _last: int | str | None = None
 
     def __call__(self, number: int | str, function: Callable, *, seed: int = 0) -> None:
         """Check a part; `seed` draws other questions.
@@ -80,7 +79,7 @@ class Feedback:
         Raises:
             NotThereYet: the part is unfinished or wrong.
         """
-        part, self._last = self.parts[number], number
+        part = self.parts[number]
         name = f"Extra {str(number)[1:]}" if part.extra else f"Part {number}"
         title = f"{name} · {part.title}"
         checks = part.checks(torch.Generator().manual_seed(seed))
@@ -97,10 +96,10 @@ class Feedback:
         laws = "It holds that " + "; ".join(check.law for check in checks) + "."
         Card(title, f"{part.points} points, as far as this check can tell.", "right", laws).show()
 
-    def take_back(self) -> None:
-        """Take back the points of the part checked last, as where a hidden test failed after it."""
-        if self.earned.get(self._last):
-            self.earned[self._last] = 0
+    def take_back(self, number: int | str) -> None:
+        """Take back the points of a part, as where a hidden test failed after its check."""
+        if self.earned.get(number):
+            self.earned[number] = 0
 
     def begin(self) -> None:
         """In a notebook, let cells that need an unwritten part say so in one line."""
