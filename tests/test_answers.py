@@ -315,3 +315,9 @@ def test_the_librarys_own_solution_is_no_answer(way):
     for function in (blend, helped):
         with pytest.raises(NotThereYet, match="calls the library's blend_poisson"):
             gradient_domain.check(3, way(function))
+
+
+def test_a_list_of_numbers_of_shape_1_is_a_list_of_numbers():
+    parts = [torch.tensor([1.0]), torch.tensor([2.0])]
+    assert as_tensor(parts, shape=(2,)).tolist() == [1, 2]
+    assert as_tensor(parts, shape=(2, 1)).tolist() == [[1], [2]]

@@ -201,3 +201,17 @@ def test_a_seed_draws_the_same_questions_and_another_seed_others(module):
     ):
         torch.testing.assert_close(first[0].expected, again[0].expected)
         assert not torch.allclose(first[0].expected, other[0].expected), number
+
+
+def test_extras_are_counted_once():
+    rows = (("1", "a part", 95, 100, "done", False), ("E1", "earned", 8, 8, "done", True),
+            ("E2", "open", 0, 5, "to do", True))
+    said = repr(pictures.Board("a", rows))
+    assert said.endswith("103 of 100 points so far, and up to 5 more for extras")
+    assert repr(pictures.Board("a", rows[:2])).endswith("103 of 100 points so far")
+
+
+def test_a_part_that_is_none_is_named():
+    check = Feedback("a1", {1: Part("squares", 5, None)})
+    with pytest.raises(ValueError, match="a1 has no part 9: take one of 1"):
+        check(9, abs)

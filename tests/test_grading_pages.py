@@ -6,7 +6,7 @@ import re
 import pytest
 from bs4 import BeautifulSoup
 from nbformat import NotebookNode
-from nbformat.v4 import new_code_cell, new_notebook
+from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 from assignments.grading.markup import MATH_TAGS, TAGS, Renderer, mathml, safe_html
 from assignments.grading.pages import (
@@ -18,6 +18,7 @@ from assignments.grading.pages import (
     safe_output,
     safe_picture,
 )
+from assignments.grading.plugins import STOPPED, HideTests
 from tests.submissions.hostile_pages import CODE, EVIL, HANDED_IN, MARKUP, PICTURE, WORDS
 
 PAYLOADS = MARKUP | WORDS
@@ -157,3 +158,18 @@ def test_a_picture_pasted_into_the_text_is_shown_however_large():
 
 def test_there_are_many_payloads():
     assert len(MARKUP) + len(CODE) + len(WORDS) > 50 and len(HANDED_IN) > 3
+
+
+@pytest.mark.parametrize("name, value, said", [
+    ("KeyboardInterrupt", "", STOPPED), ("NotThereYet", "Part 2: off by 1", "Part 2: off by 1"),
+])
+def test_a_page_tells_what_a_test_said_and_not_by_which_lines_of_the_course(name, value, said):
+    trace = ["File /somewhere/course_lib/feedback/core.py:87", "recv_bytes", value]
+    info = {"grade_id": "extra-check", "grade": True, "solution": False, "points": 5}
+    cell = new_code_cell("check()", metadata={"nbgrader": info}, outputs=[
+        new_output("error", ename=name, evalue=value, traceback=trace)])
+    page, resources = HideTests().preprocess(
+        new_notebook(cells=[cell]), {"nbgrader": {"max_score": 105}})
+    (line,) = page.cells[0].outputs[0].traceback
+    assert line.endswith(said) and "course_lib" not in line
+    assert resources["nbgrader"]["max_score"] == 100

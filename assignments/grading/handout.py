@@ -33,9 +33,11 @@ def release(course: Course, assignment: str) -> None:
 
 def check(course: Course, options: Namespace) -> int:
     """Say which releases are not what their sources make."""
-    stale = [name for name in options.assignments or course.assignments() if is_stale(course, name)]
+    names = options.assignments or course.assignments()
+    stale = [name for name in names if is_stale(course, name)]
     for name in stale:
         print(f"{name}: the release is stale: python -m assignments.grading prepare {name}")
+    print(f"{len(names) - len(stale)} of {len(names)} releases are what their sources make.")
     return int(bool(stale))
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import nbformat
 from nbconvert.exporters import NotebookExporter
+from nbformat import NotebookNode
 from nbformat.v4 import new_markdown_cell, new_output
 from nbgrader.api import MissingEntry
 from nbgrader.converters.base import NbGraderException
@@ -30,6 +31,7 @@ BY_HAND = (
     "Nothing was graded: autograde alone knows neither the seed of the hidden tests nor what is "
     "graded already, so grade by `python -m assignments.grading grade ASSIGNMENT` instead."
 )
+STOPPED = "Your code took too long here and was stopped: is there a loop that never ends?"
 UNGRADED = "It is not graded yet, or could not be: see the log."
 
 
@@ -87,21 +89,36 @@ class ConfinedExecute(NbGraderPreprocessor):
 
 
 class HideTests(NbGraderPreprocessor):
-    """Takes hidden tests, and what they printed, out of the feedback; puts the flags on top."""
+    """Takes hidden tests, and what they printed, out of the feedback; puts the flags on top.
+
+    Extras come on top of the maximum that the page tells, as in the CSV file.
+    """
 
     def preprocess(self, nb, resources):
         for cell in filter(is_test, nb.cells):
             shown = cell.metadata.get("grading", {}).get("shown_outputs", len(cell.outputs))
             hidden_failed = failed(cell.outputs[shown:])
             cell.source, _ = split_hidden(cell.source)
-            cell.outputs = cell.outputs[:shown]
+            cell.outputs = [_told(output) for output in cell.outputs[:shown]]
             if hidden_failed:
                 cell.outputs.append(new_output("stream", name="stdout", text=HIDDEN_TEST_FAILED))
+        info = resources["nbgrader"]
+        info["max_score"] = info.get("max_score", 0) - sum(
+            cell.metadata.nbgrader.points for cell in nb.cells
+            if is_test(cell) and is_extra(cell.metadata.nbgrader.grade_id))
         flags = nb.metadata.get("grading", {}).get("flags", [])
         if flags:
             notes = "\n".join(f"- {flag}" for flag in flags)
             nb.cells.insert(0, new_markdown_cell(f"**Noticed while grading:**\n\n{notes}"))
         return nb, resources
+
+
+def _told(output: NotebookNode) -> NotebookNode:
+    """What a test said, without the lines of the course's own code that it came through."""
+    if output.output_type != "error":
+        return output
+    said = STOPPED if output.ename == "KeyboardInterrupt" else f"{output.ename}: {output.evalue}"
+    return new_output("error", ename=output.ename, evalue=output.evalue, traceback=[said])
 
 
 class PartsCsv(ExportPlugin):

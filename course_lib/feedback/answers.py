@@ -48,6 +48,9 @@ def as_tensor(answer: object, *, shape: Sequence[int] | None = None) -> Tensor:
         raise Refused(refusal(answer))
     if shape is not None and numbers.numel() == 1 == torch.Size(shape).numel():
         numbers = numbers.reshape(tuple(shape))
+    elif shape is not None and isinstance(answer, list | tuple) and (
+            tuple(numbers.shape) == (*shape, 1)):  # a list of numbers of shape (1,)
+        numbers = numbers.squeeze(-1)
     return numbers
 
 

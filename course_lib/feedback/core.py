@@ -78,7 +78,11 @@ class Feedback:
 
         Raises:
             NotThereYet: the part is unfinished or wrong.
+            ValueError: there is no such part.
         """
+        if number not in self.parts:
+            raise ValueError(f"{self.name} has no part {number!r}: take one of "
+                             f"{', '.join(map(repr, self.parts))}.")
         part = self.parts[number]
         name = f"Extra {str(number)[1:]}" if part.extra else f"Part {number}"
         title = f"{name} · {part.title}"

@@ -54,8 +54,9 @@ class Board:
     def _sums(self) -> str:
         earned = sum(row[2] for row in self.rows)
         whole = sum(row[3] for row in self.rows if not row[5])
-        extra = sum(row[3] for row in self.rows if row[5])
-        return f"{earned} of {whole} points so far, and up to {extra} more for extras"
+        extra = sum(row[3] - row[2] for row in self.rows if row[5])
+        more = f", and up to {extra} more for extras" if extra else ""
+        return f"{earned} of {whole} points so far{more}"
 
     def __repr__(self) -> str:
         lines = [f"{number:>3}  {title:44} {earned:>3} / {points:<3} {state}"
