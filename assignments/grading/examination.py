@@ -45,6 +45,7 @@ _call = course_remote.Call({socket!r})
 _call.fetch({names})
 """
 CLOSE = "_call.close(); course_snapshots.keep({test!r}, globals())"
+PATIENCE = 5  # seconds for the student's kernel to see that the line is closed, on a busy machine
 NOT_ASKED = "a hidden test could not be run"
 
 
@@ -158,7 +159,7 @@ class Examination:
 
     async def _end(self, serving: asyncio.Task, part: str) -> None:
         """Wait until the student's kernel has hung up; interrupt what is still at work there."""
-        done, _ = await asyncio.wait([serving], timeout=1)
+        done, _ = await asyncio.wait([serving], timeout=PATIENCE)
         if not done:
             await self.student.km.interrupt_kernel()
             self._flag(f"What {part} asked for took too long and was stopped.")

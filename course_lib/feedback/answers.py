@@ -6,6 +6,7 @@ gradient hangs on it do not matter, and one number may be 0-d or of shape (1,). 
 leaves its arguments as they were.
 """
 
+import dis
 import inspect
 from collections.abc import Callable, Iterator, Sequence
 from numbers import Number
@@ -182,9 +183,11 @@ def names_used(function: Callable) -> set[str]:
             continue
         seen.append(code)
         around = one.__globals__ | _enclosed(one)
+        imported = {step.argval for step in dis.get_instructions(code)
+                    if step.opname == "IMPORT_FROM"}  # whatever that name stands for outside
         for name in _names(code):
             value = around.get(name)
-            if getattr(value, "__module__", "") == function.__module__:
+            if name not in imported and getattr(value, "__module__", "") == function.__module__:
                 ahead.append(value)
             else:
                 names |= {name, getattr(value, "__name__", name)}
