@@ -149,7 +149,7 @@ class Examination:
             if not failed(outputs):
                 for source in sources:
                     outputs = await self.checks.run(source)
-                await self.checks.run(CLOSE.format(**words))
+            await self.checks.run(CLOSE.format(**words))  # or the student's kernel would wait on
         except KernelGone as gone:
             outputs = [_error("NotRun", f"the checks stopped: {gone}")]
             self.student.gone = "its answers brought the checks down"

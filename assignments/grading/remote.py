@@ -42,8 +42,11 @@ def serve(socket: str, names: dict[str, object]) -> None:
     with Listener(socket, "AF_UNIX") as listener, listener.accept() as _line:
         while True:
             try:
-                request = torch.load(io.BytesIO(_line.recv_bytes()), weights_only=False)
-                _reply("value", _answer(names, **request))
+                asked = io.BytesIO(_line.recv_bytes())
+            except EOFError:
+                return
+            try:
+                _reply("value", _answer(names, **torch.load(asked, weights_only=False)))
             except EOFError:
                 return
             except BaseException as error:
