@@ -55,6 +55,22 @@ def follow(average: nn.Module, model: nn.Module, decay: float) -> None:
         slow.copy_(fast)
 
 
+Rates = dict[torch.optim.Optimizer, list[float]]
+
+
+def rates_of(*optimizers: torch.optim.Optimizer) -> Rates:
+    """Each optimiser's learning rates, a group each."""
+    return {one: [group["lr"] for group in one.param_groups] for one in optimizers}
+
+
+def lower_rates(full: Rates, progress: float, steady: float | int) -> None:
+    """Set the rates of that time: full for a share `steady`, then linearly down to a twentieth."""
+    share = min(1.0, max(0.05, (1 - progress) / (1 - steady)))
+    for optimizer, rates in full.items():
+        for group, rate in zip(optimizer.param_groups, rates, strict=True):
+            group["lr"] = share * rate
+
+
 def ema_decay(shown: int, seen: int, thousands: float | int) -> float:
     """Of averaged weights after a step of `shown` pictures: half gone after so many thousand.
 

@@ -34,7 +34,7 @@ from course_lib.generators.base import part
 from course_lib.generators.stylegan2_networks import StyleGAN2Config
 from course_lib.training import stylegan2
 from course_lib.training.augment import augment
-from course_lib.training.objective import precision, take_over
+from course_lib.training.objective import lower_rates, precision, rates_of, take_over
 from course_lib.training.stylegan2 import Stage, StyleGAN2Training
 from course_lib.training.widen import deepened, widened
 from course_lib.weights import StoredWeights
@@ -78,11 +78,8 @@ class PolishTraining(StyleGAN2Training):
 
     def step(self) -> dict[str, Tensor]:
         """Show one batch to both players, at the rates of that time; their losses."""
-        left = 1 - self.seen / (1000 * self.stage.thousands)
-        share = min(1.0, max(0.05, left / (1 - self.recipe.steady)))
-        for optimizer, rates in self.full_rates.items():
-            for group, rate in zip(optimizer.param_groups, rates, strict=True):
-                group["lr"] = share * rate
+        progress = self.seen / (1000 * self.stage.thousands)
+        lower_rates(self.full_rates, progress, self.recipe.steady)
         return super().step()
 
     def start_from(self, weights: StoredWeights, critic: StoredWeights | None = None) -> None:
@@ -119,10 +116,7 @@ class PolishTraining(StyleGAN2Training):
         self.d_optimizer = torch.optim.Adam(
             self.discriminator.parameters(), lr=recipe.critic_rate * share,
             betas=(0.5**share, 0.99**share))
-        self.full_rates = {
-            optimizer: [group["lr"] for group in optimizer.param_groups]
-            for optimizer in (self.g_optimizer, self.d_optimizer)
-        }
+        self.full_rates = rates_of(self.g_optimizer, self.d_optimizer)
 
     def _judge(self, images: Tensor) -> Tensor:
         """Augment, then the critic."""

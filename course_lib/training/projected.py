@@ -35,6 +35,8 @@ from course_lib.training.objective import (
     follow,
     frozen_precision,
     improve,
+    lower_rates,
+    rates_of,
     take_over,
 )
 from course_lib.training.stylegan2 import NEW_WEIGHTS, center_mean, mixed_codes
@@ -190,8 +192,7 @@ class ProjectedTraining:
         ][: 1 + bool(apart)], lr=recipe.learning_rate, betas=(0.0, 0.99))
         self.d_optimizer = torch.optim.Adam(
             self.critic.heads.parameters(), lr=recipe.critic_rate, betas=(0.0, 0.99))
-        self.full_rates = [[group["lr"] for group in one.param_groups]
-                           for one in (self.g_optimizer, self.d_optimizer)]
+        self.full_rates = rates_of(self.g_optimizer, self.d_optimizer)
         self.rng = torch.Generator().manual_seed(recipe.seed + 1 + rank)
 
     @property
@@ -268,12 +269,8 @@ class ProjectedTraining:
                 "g_optimizer": self.g_optimizer, "d_optimizer": self.d_optimizer}
 
     def _set_rates(self) -> None:
-        left = 1 - (self.seen - self.begun) / (1000 * self.recipe.thousands)
-        share = min(1.0, max(0.05, left / (1 - self.recipe.steady)))
-        for optimizer, rates in zip((self.g_optimizer, self.d_optimizer), self.full_rates,
-                                    strict=True):
-            for group, rate in zip(optimizer.param_groups, rates, strict=True):
-                group["lr"] = share * rate
+        progress = (self.seen - self.begun) / (1000 * self.recipe.thousands)
+        lower_rates(self.full_rates, progress, self.recipe.steady)
 
     def _paint(self) -> Tensor:
         """A batch of generated pictures in [-1, 1]."""
