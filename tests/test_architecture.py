@@ -21,7 +21,8 @@ READING_ORDER = """
 # Packages with an order of their own; their front door, __init__, comes last.
 ROOMS = {
     "generators": (
-        "base dcgan stylegan2_networks stylegan2_files stylegan2 biggan vae vqvae flow diffusion"
+        "cards filling interpolation spaces capabilities base adversarial "
+        "dcgan stylegan2_networks stylegan2_files stylegan2 biggan vae vqvae flow diffusion"
     ).split(),
     "widgets": (
         "sliders latent canvas tool tools project directions labels wishes paint transfer"

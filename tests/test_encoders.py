@@ -94,7 +94,7 @@ def test_families_without_w_are_inverted_to_z(rng):
     torch.manual_seed(0)
     config = DCGANConfig(16, 4, 6)
     generator = DCGAN(config).eval().requires_grad_(False)
-    generator._judge.append(Discriminator(config))
+    generator.attach_discriminator(Discriminator(config))
     data = torch.randint(256, (30, 3, 16, 16), generator=rng, dtype=torch.uint8)
     recipe = EncoderRecipe(batch=4, widths=(8, 8, 8), held_out=5)
     training = EncoderTraining(recipe, generator, data)

@@ -299,7 +299,7 @@ def test_the_discriminator_shows_features_from_fine_to_coarse(generator, rng):
     assert [tuple(f.shape[1:]) for f in features] == [
         (SMALL.channels[2], 16, 16), (SMALL.channels[1], 8, 8), (SMALL.channels[0], 4, 4),
     ]
-    assert not any(name.startswith("_judge") for name in generator.state_dict())
+    assert not any("discriminator" in name for name in generator.state_dict())
 
 
 def test_without_a_discriminator_there_are_no_features(rng):
@@ -323,7 +323,7 @@ def test_classes_give_different_pictures(rng):
     z = generator.sample_latent(2, rng=rng)
     assert not torch.allclose(generator.with_label(0).decode(z), generator.with_label(2).decode(z))
     assert generator.label is None
-    judge = generator._judge[0]
+    judge = generator.discriminator
     images = torch.rand(2, 3, 32, 32, generator=rng)
     scores = [judge(images, F.one_hot(torch.tensor([i, i]), 3).float()) for i in (0, 1)]
     assert scores[0].shape == (2, 1) and not torch.equal(*scores)

@@ -119,7 +119,7 @@ def test_a_generator_loads_without_a_discriminator_of_another_kind(weights):
 
 def test_a_discriminator_s_own_settings_are_honoured(weights, rng):
     found = made_with(weights, "D", conv_clamp=64, epilogue_kwargs={"mbstd_group_size": 8})
-    judge = found._judge[0]
+    judge = found.discriminator
     assert judge.config.conv_clamp == 64 and judge.b4.group_size == 8
     images = torch.rand(8, 3, 32, 32, generator=rng)
     small_groups = made_with(weights, "D", conv_clamp=64)

@@ -6,13 +6,15 @@ from pathlib import Path
 
 import torch
 
-from course_lib.generators.base import Card, Cards, Generator
+from course_lib.generators.base import Generator
+from course_lib.generators.cards import Card, Cards
 from course_lib.generators.dcgan import DCGAN
+from course_lib.generators.interpolation import interpolate
 from course_lib.generators.stylegan2 import StyleGAN2
 from course_lib.images import default_device, usable_device
 from course_lib.weights import REMOTE, fetch_weights, read_weights
 
-__all__ = ["Card", "Cards", "Generator", "list_generators", "load_generator"]
+__all__ = ["Card", "Cards", "Generator", "interpolate", "list_generators", "load_generator"]
 
 ASSETS = Path(__file__).parents[1] / "assets"
 FAMILIES = (DCGAN, StyleGAN2)

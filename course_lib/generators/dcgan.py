@@ -21,7 +21,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from course_lib.checks import require_option
-from course_lib.generators.base import Generator, fill, find_prefix, part
+from course_lib.generators.adversarial import AdversarialGenerator
+from course_lib.generators.filling import fill, find_prefix, part
 from course_lib.shapes import Image, Latent
 from course_lib.weights import StoredWeights
 
@@ -63,7 +64,7 @@ class Block(nn.Module):
         return F.relu(self.norm(self.conv(x)))
 
 
-class DCGAN(Generator):
+class DCGAN(AdversarialGenerator):
     """G(z): blocks from 4² to half the resolution, then colours through tanh.
 
     Calling it gives pictures in [-1, 1], as training needs them; `decode` gives [0, 1].
@@ -146,7 +147,7 @@ class DCGAN(Generator):
         fill(generator, own, name)
         if any(key.startswith("D.") for key in weights.tensors):
             fill(judge, part(weights.tensors, "D."), f"{name}'s discriminator")
-            generator._judge.append(judge)
+            generator.attach_discriminator(judge)
         return generator
 
 

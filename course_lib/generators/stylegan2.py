@@ -5,8 +5,9 @@ Source: Karras et al., "Analyzing and Improving the Image Quality of StyleGAN", 
 
 import copy
 import warnings
+from collections.abc import Iterable, Sequence
 from collections.abc import Mapping as Table
-from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
@@ -19,7 +20,9 @@ from course_lib.checks import (
     require_option,
     require_same_shape,
 )
-from course_lib.generators.base import Generator, fill, find_prefix
+from course_lib.generators.adversarial import AdversarialGenerator
+from course_lib.generators.filling import fill, find_prefix
+from course_lib.generators.spaces import Space
 from course_lib.generators.stylegan2_files import (
     ALTERNATIVE,
     OFFICIAL,
@@ -34,7 +37,7 @@ from course_lib.weights import StoredWeights
 WPlus = Float[Tensor, "batch num_ws w_dim"]
 
 
-class StyleGAN2(Generator):
+class StyleGAN2(AdversarialGenerator):
     """G(z) = synthesis(mapping(z)).
 
     `mapping(z, c)` gives w, `synthesis(w_plus, noise=...)` pictures in about [-1, 1]; the
@@ -43,6 +46,7 @@ class StyleGAN2(Generator):
     """
 
     spaces = ("z", "w", "w_plus")
+    default_space = "w"
 
     def __init__(self, config: StyleGAN2Config, name: str = "stylegan2"):
         super().__init__()
@@ -139,17 +143,22 @@ class StyleGAN2(Generator):
             )
         return super().sample_latent(n, space=space, rng=rng, truncation_psi=truncation_psi)
 
-    def latent_mean(self, space: str) -> Float[Tensor, "..."]:
-        """0 in z, w_avg in w and in every row of w_plus."""
-        if space == "w":
-            return self.w_avg
-        return self._repeated(self.w_avg) if space == "w_plus" else super().latent_mean(space)
+    def space(self, name: str) -> Space:
+        """z as it is known; w around w_avg, its deviation drawn; every row of w_plus as w."""
+        if name == "w_plus":
+            return self.space("w").repeated(name, self.num_ws)
+        found = super().space(name)
+        return replace(found, mean=self.w_avg) if name == "w" else found
 
-    def latent_std(self, space: str) -> Float[Tensor, "..."]:
-        """1 in z; in w, and so in every row of w_plus, from 10,000 codes."""
-        if space == "w_plus":
-            return self._repeated(super().latent_std("w"))
-        return super().latent_std(space)
+    def latent_mean(self, space: str) -> Float[Tensor, "..."]:
+        """0 in z, w_avg in w and in every row of w_plus; nothing is drawn for it."""
+        self.require_space(space)
+        means = {"w": self.w_avg, "w_plus": self.w_avg.expand(self.num_ws, -1)}
+        return means[space] if space in means else super().latent_mean(space)
+
+    def code_weights(self) -> Iterable[Tensor]:
+        """Those of the mapping network."""
+        return self.mapping.parameters()
 
     def latent_shape(self, space: str) -> tuple[int, ...]:
         """The shape of one code: (z_dim,), (w_dim,) or (num_ws, w_dim)."""
@@ -165,10 +174,8 @@ class StyleGAN2(Generator):
         chosen.label = label
         return chosen
 
-    def _repeated(self, code: Tensor) -> Tensor:
-        return code.expand(self.num_ws, -1)
-
-    def _condition(self, batch: int) -> tuple[Tensor, ...]:
+    def condition(self, batch: int) -> tuple[Tensor, ...]:
+        """The class, of conditional models."""
         return (self._label(batch),) if self.config.c_dim else ()
 
     def _label(self, batch: int) -> Tensor | None:
@@ -216,7 +223,8 @@ class StyleGAN2(Generator):
         if "mapping.w_avg" not in file.tensors:
             generator._estimate_w_avg()
         judge = read_judge(weights, file.config, name)
-        generator._judge += [] if judge is None else [judge]
+        if judge is not None:
+            generator.attach_discriminator(judge)
         return generator
 
     @torch.no_grad()

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from course_lib.generators import dcgan
-from course_lib.generators.base import fill, find_prefix, part
+from course_lib.generators.filling import fill, find_prefix, part
 from course_lib.generators.stylegan2_networks import (
     Discriminator,
     StyleGAN2Config,

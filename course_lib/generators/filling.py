@@ -1,0 +1,42 @@
+"""Filling a network with stored weights: which of a file's tensors are its own, and do they fit."""
+
+from collections.abc import Mapping
+
+from torch import Tensor, nn
+
+
+def fill(module: nn.Module, tensors: Mapping[str, Tensor], name: str) -> None:
+    """Give a module on the meta device its stored weights, and freeze it.
+
+    Raises:
+        ValueError: weights are missing, too many, or of the wrong shape.
+    """
+    wanted = module.state_dict()
+    missing, spare = wanted.keys() - tensors.keys(), tensors.keys() - wanted.keys()
+    both = wanted.keys() & tensors.keys()
+    wrong = {key for key in both if wanted[key].shape != tensors[key].shape}
+    for fault, keys in (("lacks", missing), ("has beyond its layers", spare),
+                        ("has in the wrong shape", wrong)):
+        if keys:
+            raise ValueError(
+                f"{name} {fault} {len(keys)} weights ({sorted(keys)[0]} first), so it is another "
+                f"architecture than its other weights say: check where the file comes from."
+            )
+    stored = {key: value.to(wanted[key].dtype).contiguous() for key, value in tensors.items()}
+    module.load_state_dict(stored, assign=True)
+    module.eval().requires_grad_(False)
+
+
+def part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Those weights whose names begin with `prefix`, without it."""
+    return {key.removeprefix(prefix): value for key, value in tensors.items()
+            if key.startswith(prefix)}
+
+
+def find_prefix(tensors: Mapping[str, Tensor], name: str) -> str | None:
+    """What stands before a weight's `name` in a file ("G_ema.", "g_ema.module.", ""), if it is in.
+
+    Of several networks in a file, the averaged one's.
+    """
+    found = [key.removesuffix(name) for key in tensors if f".{key}".endswith(f".{name}")]
+    return min(found, key=lambda prefix: ("ema" not in prefix.lower(), len(prefix)), default=None)
