@@ -1,4 +1,6 @@
-"""Inverting networks: x -> code in one pass, trained through a frozen generator.
+"""Inverting: x -> code in one pass, by the family's own inverse or by a network.
+
+The networks are trained through a frozen generator.
 
 Sources: Zhu et al., "Generative Visual Manipulation on the Natural Image Manifold", ECCV 2016,
 section 3.1 (x -> z); Richardson et al., "Encoding in Style" (pSp), CVPR 2021 (x -> w_plus: a
@@ -97,6 +99,41 @@ class ResidualBlock(nn.Module):
         y = self.first(F.leaky_relu(self.norms[0](x), 0.2))
         y = self.second(F.leaky_relu(self.norms[1](y), 0.2))
         return y + self.shortcut(F.avg_pool2d(x, 2))
+
+
+def has_inverse(generator: Generator, space: str | None = None) -> bool:
+    """Whether `invert` leads from pictures to codes, in `space` if given."""
+    if generator.offers("invert"):
+        return True
+    # Networks of families with styles answer in w_plus, from where no way leads back to z.
+    return has_encoder(generator) and (space != "z" or generator.spaces == ("z",))
+
+
+def invert(generator: Generator, images: Image, *, space: str) -> Latent:
+    """x -> code in one pass: by the generator's own inverse, else by its inverting network.
+
+    In w the network's answer is the mean of its rows.
+
+    Args:
+        images: (batch, 3, r, r) in [0, 1].
+    Raises:
+        ValueError: no way leads to `space`.
+        FileNotFoundError: the generator has neither.
+    """
+    generator.require_space(space)
+    with torch.no_grad():
+        if generator.offers("invert"):
+            return generator.invert(images, space=space)
+        encoder = load_encoder(generator)
+        if encoder.space == "w_plus" and space == "z":
+            raise ValueError(
+                f"the inverting network of {generator.name} answers in w_plus, from where no way "
+                f'leads back to z: project into w or w_plus, or start with init="mean".'
+            )
+        code = encoder(images)
+        if encoder.space == "w_plus" and space == "w":
+            return code.mean(dim=1)
+        return generator.convert(code, encoder.space, space)
 
 
 def has_encoder(generator: Generator) -> bool:

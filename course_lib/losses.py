@@ -1,6 +1,7 @@
 """What "close" means: distances between a picture G(z) and a target x, one number a picture.
 
-Every loss is a function (image, target) -> (batch,), so that any can be handed to `project`.
+Every loss is a function (image, target) -> (batch,), so that any can be handed to `project`. A
+search that keeps its target calls `fix_target` once, so that nobody looks at the target again.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,6 +19,7 @@ from course_lib.checks import (
     require_same_shape,
 )
 from course_lib.generators.base import Generator
+from course_lib.keeping import Kept
 from course_lib.lite0 import load_lite0, shown
 from course_lib.shapes import Image
 from course_lib.weights import import_torchvision
@@ -37,7 +39,7 @@ def pixel_loss(
     return error.flatten(1).mean(dim=1)
 
 
-def perceptual_loss(generator: Generator) -> Loss:
+def perceptual_loss(generator: Generator) -> "FeatureLoss":
     """Distance in the features of the generator's own discriminator; no download needed.
 
     At every place of every block, feature vectors are scaled to unit length and compared, as
@@ -56,10 +58,10 @@ def perceptual_loss(generator: Generator) -> Loss:
             f"pass loss=pixel_loss, or lpips_loss() where its weights are at hand."
         )
 
-    return _feature_loss(lambda images: generator.discriminator_features(images))
+    return FeatureLoss(lambda images: generator.discriminator_features(images))
 
 
-def lite0_loss(*, seen_at: int = 128) -> Loss:
+def lite0_loss(*, seen_at: int = 128) -> "FeatureLoss":
     """Distance in the features of EfficientNet-Lite0, which has seen all sorts of pictures.
 
     It serves every generator, with or without a discriminator, and pictures of any size.
@@ -73,29 +75,52 @@ def lite0_loss(*, seen_at: int = 128) -> Loss:
     """
     require_count(seen_at, "seen_at", least=32)
     load_lite0()  # or say at once that it is missing
-    return _feature_loss(lambda image: load_lite0(image.device)(shown(image, seen_at)))
+    return FeatureLoss(lambda image: load_lite0(image.device)(shown(image, seen_at)))
 
 
-def _feature_loss(look: Callable[[Tensor], list[Tensor]]) -> Loss:
-    """Σ over layers of the mean squared distance of feature vectors of length 1."""
-    seen: dict[str, object] = {"target": None}  # a search asks for the same photo at each step
+class FeatureLoss:
+    """Σ over layers of the mean squared distance of feature vectors of length 1.
 
-    def loss(image: Image, target: Image) -> Float[Tensor, " batch"]:
+    The last target's features are kept as long as the target holds the same numbers.
+
+    Args:
+        look: pictures (batch, channels, height, width) -> features (batch, c, h, w) by layer.
+    """
+
+    def __init__(self, look: Callable[[Tensor], list[Tensor]]) -> None:
+        self._look, self._kept = look, Kept()
+
+    def __call__(self, image: Image, target: Image) -> Float[Tensor, " batch"]:
+        """The distance of each pair."""
         _require_pair(image, target)
         if target.requires_grad or target.is_inference():
-            wanted = features(target)
-        else:
-            if seen["target"] is not target or seen["version"] != target._version:
-                with torch.no_grad():
-                    seen.update(target=target, version=target._version, features=features(target))
-            wanted = seen["features"]
-        return sum((a - b).square().sum(dim=1).mean(dim=(1, 2))
-                   for a, b in zip(features(image), wanted, strict=True))
+            return _distance(self._features(image), self._features(target))
+        wanted = self._kept.get("target", [target], lambda: self._wanted(target))
+        return _distance(self._features(image), wanted)
 
-    def features(image: Image) -> list[Tensor]:
-        return [_unit(one) for one in look(image)]
+    def fixed(self, target: Image) -> Callable[[Image], Float[Tensor, " batch"]]:
+        """The distance from this target alone, whose features are looked at now."""
+        wanted = self._wanted(target)
 
-    return loss
+        def loss(image: Image) -> Float[Tensor, " batch"]:
+            _require_pair(image, target)
+            return _distance(self._features(image), wanted)
+
+        return loss
+
+    def _features(self, image: Tensor) -> list[Tensor]:
+        return [_unit(one) for one in self._look(image)]
+
+    @torch.no_grad()
+    def _wanted(self, target: Tensor) -> list[Tensor]:
+        return self._features(target)
+
+
+def fix_target(loss: Loss, target: Image) -> Callable[[Image], Float[Tensor, " batch"]]:
+    """image -> loss(image, target); losses with a method `fixed` look at the target only now."""
+    if hasattr(loss, "fixed"):
+        return loss.fixed(target)
+    return lambda image: loss(image, target)
 
 
 def lpips_loss(net: str = "vgg", *, device: torch.device | str = "cpu") -> Loss:
@@ -131,17 +156,34 @@ def lpips_loss(net: str = "vgg", *, device: torch.device | str = "cpu") -> Loss:
     return loss
 
 
-def weighted_sum(losses: Mapping[Loss, float | int]) -> Loss:
+def weighted_sum(losses: Mapping[Loss, float | int]) -> "WeightedSum":
     """Σ weight · loss, with one weight a loss."""
     if not losses:
         raise ValueError("losses is empty, so nothing would be compared: name at least one loss.")
     for weight in losses.values():
         require_number(weight, "weight", least=0)
+    return WeightedSum(losses)
 
-    def loss(image: Image, target: Image) -> Float[Tensor, " batch"]:
-        return sum(weight * term(image, target) for term, weight in losses.items())
 
-    return loss
+class WeightedSum:
+    """Σ weight · loss."""
+
+    def __init__(self, losses: Mapping[Loss, float | int]) -> None:
+        self.losses = dict(losses)
+
+    def __call__(self, image: Image, target: Image) -> Float[Tensor, " batch"]:
+        """The sum for each pair."""
+        return sum(weight * loss(image, target) for loss, weight in self.losses.items())
+
+    def fixed(self, target: Image) -> Callable[[Image], Float[Tensor, " batch"]]:
+        """The sum for this target alone, with each of its losses fixed to it."""
+        terms = [(fix_target(loss, target), weight) for loss, weight in self.losses.items()]
+        return lambda image: sum(weight * term(image) for term, weight in terms)
+
+
+def _distance(first: list[Tensor], second: list[Tensor]) -> Float[Tensor, " batch"]:
+    return sum((a - b).square().sum(dim=1).mean(dim=(1, 2))
+               for a, b in zip(first, second, strict=True))
 
 
 def _unit(features: Tensor) -> Tensor:

@@ -24,9 +24,16 @@ from course_lib.checks import (
     require_slopes,
     require_unit_range,
 )
-from course_lib.encoders import load_encoder
+from course_lib.encoders import invert
 from course_lib.generators.base import Generator
-from course_lib.losses import Loss, lite0_loss, perceptual_loss, pixel_loss, weighted_sum
+from course_lib.losses import (
+    Loss,
+    fix_target,
+    lite0_loss,
+    perceptual_loss,
+    pixel_loss,
+    weighted_sum,
+)
 from course_lib.results import Callback
 from course_lib.shapes import Image, Latent
 from course_lib.solvers import LBFGS
@@ -76,9 +83,9 @@ def project(
 
     Args:
         target: a photo (3, r, r) or a batch (batch, 3, r, r) in [0, 1], of the generator's size.
-        space: of the codes, one of the generator's; "w" if None, or "z" where there is no w.
-        init: "mean" | "random" | "encoder" (the inverting network's answer, where one was
-            trained; steps=0 keeps it) | codes of `space`.
+        space: of the codes, one of the generator's; its default space if None.
+        init: "mean" | "random" | "encoder" (what `encoders.invert` says: the generator's own
+            inverse, or a network that was trained; steps=0 keeps it) | codes of `space`.
         loss: L(image, target) -> (batch,); the generator's perceptual loss plus the pixels' if
             None.
         optimizer: "adam" (with ramped rate and noisy codes) | "lbfgs" (a trial a step, no noise;
@@ -100,7 +107,7 @@ def project(
     begin = time.perf_counter()
     require_slopes()
     targets = as_batch(target, generator)
-    space = space or ("w" if "w" in generator.spaces else "z")
+    space = space or generator.default_space
     rng = rng or torch.Generator().manual_seed(0)
     require_option(optimizer, ("adam", "lbfgs"), "optimizer")
     for value, name in ((learning_rate, "learning_rate"), (prior, "prior"),
@@ -126,7 +133,7 @@ def project(
     latent, noise = descend(energy, latent, noise, options)
     with torch.no_grad():
         image = generator.decode(latent, space=space, noise=noise)
-        final = loss(image, repeated).unflatten(0, (-1, starts))
+        final = energy.distance_to_photo(image).unflatten(0, (-1, starts))
     best = final.argmin(dim=1) + torch.arange(len(targets), device=final.device) * starts
     history = {name: torch.stack(terms) if terms else torch.zeros(0, len(repeated))
                for name, terms in energy.history.items()}
@@ -163,17 +170,7 @@ def initial_latent(
         return generator.sample_latent(batch, space=space, rng=rng).detach()
     if init == "mean":
         return generator.latent_mean(space).detach().expand(batch, *generator.latent_shape(space))
-    encoder = load_encoder(generator)
-    if encoder.space == "w_plus" and space == "z":
-        raise ValueError(
-            f"the inverting network of {generator.name} answers in w_plus, from where no way leads "
-            f'back to z: project into w or w_plus, or start with init="mean".'
-        )
-    with torch.no_grad():
-        code = encoder(targets)
-    if encoder.space == "w_plus" and space == "w":
-        return code.mean(dim=1)
-    return generator.convert(code, encoder.space, space)
+    return invert(generator, targets, space=space)
 
 
 @dataclass(frozen=True)
@@ -191,9 +188,9 @@ class _Energy:
 
     def __init__(self, generator: Generator, targets: Tensor, space: str, loss: Loss,
                  prior: float | int):
-        self.generator, self.targets, self.space = generator, targets, space
-        self.loss, self.prior = loss, prior
-        self.mean, self.std = generator.latent_mean(space), generator.latent_std(space)
+        self.generator, self.space, self.prior = generator, space, prior
+        self.distance_to_photo = fix_target(loss, targets)
+        self.codes = generator.space(space)
         self.history = {"close to the photo": [], "on the manifold": []}
 
     def take_back(self, where: Tensor) -> None:
@@ -205,13 +202,13 @@ class _Energy:
     def __call__(self, latent: Tensor, noise: list[Tensor] | None) -> tuple[Tensor, Tensor]:
         """The energy of each code, and the pictures."""
         image = self.generator.decode(latent, space=self.space, noise=noise)
-        close = self.loss(image, self.targets)
+        close = self.distance_to_photo(image)
         if close.shape != (len(image),):
             raise ValueError(
                 f"loss gave shape {tuple(close.shape)} for {len(image)} pictures: return one "
                 f"number a picture, averaged over the other axes only."
             )
-        distance = ((latent - self.mean) / self.std).square().flatten(1).mean(dim=1)
+        distance = self.codes.to_deviations(latent).square().flatten(1).mean(dim=1)
         self.history["close to the photo"].append(close.detach().cpu())
         self.history["on the manifold"].append((self.prior * distance).detach().cpu())
         energy = close + self.prior * distance
@@ -231,7 +228,7 @@ def _descend_adam(
         optimizer.param_groups[0]["lr"] = options.learning_rate * ramp(progress)
         strength = options.latent_noise * max(0.0, 1 - progress / 0.75) ** 2
         jitter = torch.randn(latent.shape, generator=options.rng).to(latent)
-        energies, image = energy(latent + strength * energy.std * jitter, noise)
+        energies, image = energy(latent + strength * energy.codes.std * jitter, noise)
         if not energies.isfinite().all():
             raise ValueError(
                 f"the energy is {energies[~energies.isfinite()][0].item()} at step {step}, so no "

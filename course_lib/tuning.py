@@ -18,7 +18,7 @@ from torch import Tensor
 
 from course_lib.checks import require_count, require_number, require_option, require_slopes
 from course_lib.generators.base import Generator
-from course_lib.losses import Loss, pixel_loss
+from course_lib.losses import Loss, fix_target, pixel_loss
 from course_lib.projection import as_batch, default_loss
 from course_lib.results import Callback
 from course_lib.shapes import Image, Latent
@@ -79,8 +79,11 @@ def tune_generator(
     require_number(learning_rate, "learning_rate", above=0)
     require_count(steps, "steps", least=0)
     generator.require_latent(latent, space)
+    if regularizer == "feature":
+        generator.require_capability("features")
     targets = as_batch(target, generator)
-    loss, rng = loss or default_loss(generator), rng or torch.Generator().manual_seed(0)
+    close = fix_target(loss or default_loss(generator), targets)
+    rng = rng or torch.Generator().manual_seed(0)
     tuned = copy.deepcopy(generator).requires_grad_(True)
     penalty = _penalty(regularizer, generator, tuned, latent, space, rng)
     optimizer = torch.optim.Adam(tuned.parameters(), lr=learning_rate)
@@ -88,7 +91,7 @@ def tune_generator(
     watched = tuned.layers[:-1] if regularizer == "feature" else ()
     for step in range(steps):
         image, features = tuned.decode_with_features(latent, watched, space=space)
-        terms = (loss(image, targets).mean(), strength * penalty(features))
+        terms = (close(image).mean(), strength * penalty(features))
         optimizer.zero_grad()
         sum(terms).backward()
         optimizer.step()

@@ -12,7 +12,7 @@ HOUSE = Path(__file__).parents[1] / "course_lib"
 
 # The syllabus. A module imports only what stands before it.
 READING_ORDER = """
-    shapes results checks writing  pixels images weights  gradients solvers
+    shapes results checks keeping writing  pixels images weights  gradients solvers
     smoothing blending warping  generators  lite0 losses encoders classifiers
     projection tuning  guidance transfer directions naming  text metrics
     plotting feedback  widgets  training

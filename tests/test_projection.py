@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from course_lib import projection
+from course_lib import encoders
 from course_lib.encoders import Encoder, EncoderConfig
 from course_lib.generators import load_generator
 from course_lib.generators.stylegan2 import StyleGAN2
@@ -201,7 +201,7 @@ def test_the_inverting_network_starts_and_the_mean_of_its_rows_serves_w(
 ):
     torch.manual_seed(0)
     encoder = Encoder(EncoderConfig(16, "w_plus", 6, 8, (8, 8, 8))).eval()
-    monkeypatch.setattr(projection, "load_encoder", lambda _: encoder)
+    monkeypatch.setattr(encoders, "load_encoder", lambda _: encoder)
     alone = project(generator, photos, space="w_plus", init="encoder", steps=0)
     torch.testing.assert_close(alone.latent, encoder(photos).detach())
     in_w = project(generator, photos, space="w", init="encoder", steps=0)

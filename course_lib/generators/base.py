@@ -24,7 +24,8 @@ from course_lib.generators.capabilities import Capabilities
 from course_lib.generators.cards import Card, Cards
 from course_lib.generators.filling import fill, find_prefix, part
 from course_lib.generators.interpolation import interpolate
-from course_lib.generators.spaces import Kept, Space
+from course_lib.generators.spaces import Space
+from course_lib.keeping import Kept
 from course_lib.shapes import Image, Latent
 
 __all__ = ["Card", "Cards", "Generator", "Space", "fill", "find_prefix", "interpolate", "part"]

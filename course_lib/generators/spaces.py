@@ -1,9 +1,7 @@
 """Spaces of codes: how long a code is there, and how codes spread."""
 
-from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -39,25 +37,3 @@ class Space:
     def repeated(self, name: str, rows: int) -> "Space":
         """The space of codes whose `rows` rows are each a code of this one."""
         return Space(name, *(one.expand(rows, *one.shape) for one in (self.mean, self.std)))
-
-
-class Kept:
-    """Values that come from weights: computed once, and anew when the weights have changed."""
-
-    def __init__(self) -> None:
-        self._known: dict[Hashable, tuple[list[Tensor], Tensor | tuple[Tensor, ...]]] = {}
-
-    def get(
-        self, key: Hashable, weights: Iterable[Tensor],
-        compute: Callable[[], Tensor | tuple[Tensor, ...]],
-    ) -> Tensor | tuple[Tensor, ...]:
-        """The value of `key`, which depends on nothing but `weights`."""
-        weights = list(weights)
-        if key not in self._known or not _equal(self._known[key][0], weights):
-            self._known[key] = [one.detach().clone() for one in weights], compute()
-        return self._known[key][1]
-
-
-def _equal(first: list[Tensor], second: list[Tensor]) -> bool:
-    return len(first) == len(second) and all(
-        a.device == b.device and torch.equal(a, b) for a, b in zip(first, second, strict=True))

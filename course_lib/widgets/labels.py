@@ -48,7 +48,7 @@ class LabelTool:
         question: that is asked of each, "Is it a boot?".
         n: how many samples; forty take two minutes.
         seed: of the samples.
-        space: of the codes; "w" if None, or "z" where there is no w.
+        space: of the codes; the generator's default space if None.
         condition_on: directions that should stay, as in `directions.annotated`.
         penalty: as in `directions.annotated`; large, since labels are few.
         truncation_psi: ψ of the samples, below 1 where rare ones would be hard to judge.
@@ -61,7 +61,7 @@ class LabelTool:
     ) -> None:
         require_count(n, "n", least=4)
         self.generator, self.condition_on, self.penalty = generator, tuple(condition_on), penalty
-        self.space = space or ("w" if "w" in generator.spaces else "z")
+        self.space = space or generator.default_space
         rng = torch.Generator().manual_seed(seed)
         self.latents = generator.sample_latent(n, space=self.space, rng=rng,
                                                truncation_psi=truncation_psi)

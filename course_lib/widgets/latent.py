@@ -6,7 +6,7 @@ import ipywidgets
 import torch
 from torch import Tensor
 
-from course_lib.generators.base import Generator, interpolate
+from course_lib.generators import Generator, interpolate
 from course_lib.plotting import enlarge
 from course_lib.widgets.sliders import LiveImage
 
@@ -70,7 +70,7 @@ class LatentTool:
     def pictures(self, state: LatentState) -> Tensor:
         """The first, the second and the mixed picture, (3, 3, r, r)."""
         with torch.no_grad():
-            if "w_plus" not in self.generator.spaces:
+            if not self.generator.offers("mix_styles"):
                 first, second = self._sample(state, "z")
                 walk = interpolate(first, second, 101, kind="spherical")
                 return self.generator.decode(torch.cat([first, second, walk[state.blend]]))
@@ -89,7 +89,7 @@ class LatentTool:
             name: slider(getattr(initial, name), 0, SEEDS - 1, description=name.replace("_", " "))
             for name in ("seed", "second_seed")
         }
-        if "w_plus" not in self.generator.spaces:
+        if not self.generator.offers("mix_styles"):
             return controls | {"blend": slider(initial.blend, 0, 100, description="blend in %")}
         rows = self.generator.num_ws
         return controls | {

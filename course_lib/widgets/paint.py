@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from course_lib.encoders import has_encoder
+from course_lib.encoders import has_inverse
 from course_lib.generators.base import Generator
 from course_lib.guidance import Drag, Editing, scatter
 from course_lib.images import crop_square
@@ -81,7 +81,7 @@ class PaintTool(Tool):
         self.generator, self.steps, self.projection_steps = generator, steps, projection_steps
         self._thread, self._ending, self._found = None, threading.Event(), {}
         self._where, self._begun, self._asked, self.seconds = None, None, None, 0.0
-        options = {"space": "w" if "w" in generator.spaces else "z"} | options
+        options = {"space": generator.default_space} | options
         if photo is not None:
             options |= {"photo": self._cropped(photo), "start": PHOTO}
         state, side = PaintState(**options), generator.resolution
@@ -233,7 +233,7 @@ class PaintTool(Tool):
                 if step % 10 == 0:
                     self.pad.show(image[0], note=f"projecting: step {step + 1} of {self.bar.max}")
 
-            init = "encoder" if has_encoder(self.generator) else "mean"
+            init = "encoder" if has_inverse(self.generator, space) else "mean"
             found = project(self.generator, photo.to(self.generator.device), space=space,
                             init=init, steps=self.projection_steps, callback=watch)
             self._found[id(photo), space] = found.latent, photo  # kept, so that its id is its own

@@ -8,7 +8,7 @@ import ipywidgets
 import torch
 from torch import Tensor
 
-from course_lib.encoders import has_encoder
+from course_lib.encoders import has_inverse
 from course_lib.generators.base import Generator
 from course_lib.images import crop_square
 from course_lib.losses import pixel_loss
@@ -146,8 +146,8 @@ class ProjectTool(Tool):
         )
 
     def _start(self, state: ProjectState) -> str:
-        """The start that was asked for; the mean in z, where networks for w_plus don't reach."""
-        stuck = state.init == "encoder" and state.space == "z" and "w" in self.generator.spaces
+        """The start that was asked for; the mean where no inverse leads."""
+        stuck = state.init == "encoder" and not has_inverse(self.generator, state.space)
         return "mean" if stuck else state.init
 
     def _descend(self, state: ProjectState) -> None:
@@ -196,7 +196,7 @@ class ProjectTool(Tool):
 
     def _starts(self) -> list[str]:
         """What a projection can begin from; last the best one there is."""
-        return ["random", "mean", *(["encoder"] if has_encoder(self.generator) else [])]
+        return ["random", "mean", *(["encoder"] if has_inverse(self.generator) else [])]
 
     def _controls(self, state: ProjectState) -> dict[str, ipywidgets.Widget]:
         menu, slider = ipywidgets.Dropdown, ipywidgets.IntSlider
