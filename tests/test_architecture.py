@@ -30,9 +30,9 @@ ROOMS = {
     "feedback": "answers pictures diagnosis core poisson gradient_domain warping projection "
                 "directions transfer wishes guidance".split(),
     "weights": "files checkpoints unpickling flattening downloads".split(),
-    "guidance": "strokes drag editing".split(),
+    "guidance": "axes strokes drag editing".split(),
     "blending": "placing poisson modes".split(),
-    "directions": "moving components boundaries".split(),
+    "directions": "moving moments components boundaries".split(),
     "transfer": "flow morph alternatives".split(),
 }
 

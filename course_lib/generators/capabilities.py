@@ -14,8 +14,8 @@ from course_lib.checks import require_option
 from course_lib.shapes import Image, Latent
 
 MISSING = {
-    "features": "has no layers to look into, so no features can be compared or followed: take "
-                "what reads pictures or codes alone (a warp stroke for a drag)",
+    "features": "has no layers to look into, so nothing that compares or follows features works "
+                "on it: take what reads pictures or codes alone",
     "discriminator_features": "came without a discriminator, whose features would be compared: "
                               "pass loss=pixel_loss, or lite0_loss()",
     "invert": "has no inverse of its own, so nothing leads from a picture to its code in one "

@@ -44,6 +44,7 @@ class Drag:
 
     def bind(self, generator: Generator, latent: Latent, space: str) -> "Pull":
         """Its term of the energy; it remembers where its handles are."""
+        generator.require_capability("features")
         require_ways(self.start, self.end, generator)
         if self.fixed is not None:
             require_mask(self.fixed, (generator.resolution, generator.resolution), "fixed")

@@ -1,8 +1,6 @@
 """Minimising the energy of an edit, all at once (`edit`) or step by step (`Editing`).
 
-The change of a code is measured along the principal axes of the space's codes, each in its own
-deviation: ‖z − z0‖² is the Mahalanobis distance. In z, whose prior is N(0, 1), that is the
-paper's formula; in w it keeps a change as likely as w's own, where single coordinates would not.
+The change of a code is measured in deviations (see `axes`): in z that is the paper's formula.
 """
 
 from collections.abc import Sequence
@@ -14,11 +12,14 @@ from torch import Tensor
 
 from course_lib.checks import require_count, require_number, require_rng, require_slopes
 from course_lib.generators.base import Generator
+from course_lib.guidance.axes import find_axes, principal_axes
 from course_lib.guidance.drag import Pull
 from course_lib.guidance.strokes import Constraint, Energy
 from course_lib.projection import ramp
 from course_lib.results import Callback
 from course_lib.shapes import Image, Latent
+
+__all__ = ["Edit", "Editing", "edit", "principal_axes", "scatter", "worth_showing"]
 
 CLOSE = "close to the input"
 
@@ -63,7 +64,7 @@ def edit(
     latent: Latent,
     constraints: Sequence[Constraint],
     *,
-    space: str = "w",
+    space: str | None = None,
     smoothness: float | int = 0.05,
     steps: int = 80,
     learning_rate: float | int = 0.1,
@@ -75,6 +76,7 @@ def edit(
 
     Args:
         latent: z0 in `space`: a photo's code, a sample's, or several starts at once.
+        space: where codes move; the generator's default space if None.
         smoothness: λ_s, weight of the mean squared change, along the principal axes of the
             space's codes in deviations; 0 to forget z0, as for random starts.
         learning_rate: of Adam at its highest, in deviations. A drag wants about 0.03: where
@@ -121,9 +123,10 @@ class Editing:
 
     def __init__(
         self, generator: Generator, latent: Latent, constraints: Sequence[Constraint], *,
-        space: str = "w", smoothness: float | int = 0.05, learning_rate: float | int = 0.1,
+        space: str | None = None, smoothness: float | int = 0.05, learning_rate: float | int = 0.1,
         begin: Float[Tensor, "starts ..."] | None = None, settle: int = 40,
     ) -> None:
+        space = space or generator.default_space
         generator.require_latent(latent, space)
         begin = latent if begin is None else begin
         generator.require_latent(begin, space)
@@ -138,8 +141,9 @@ class Editing:
         self._terms: dict[str, tuple[float | int, Energy]] = {}
         self.learning_rate = learning_rate
         self.origin = latent.detach().repeat_interleave(len(begin) // len(latent), dim=0)
-        self._axes, deaxes = principal_axes(generator, space)
-        self.change = ((begin.detach() - self.origin) @ deaxes).detach().requires_grad_()
+        self._axes = find_axes(generator, space)
+        change = self._axes.to_deviations(begin.detach() - self.origin)
+        self.change = change.detach().requires_grad_()
         self.order = torch.arange(len(begin), device=latent.device)
         self.look()
         self.ask(constraints, smoothness=smoothness)
@@ -168,7 +172,7 @@ class Editing:
     @property
     def latent(self) -> Latent:
         """The codes as they are now, (starts, ...), in the order they were given."""
-        return (self.origin + self.change @ self._axes).detach()
+        return (self.origin + self._axes.to_code(self.change)).detach()
 
     @torch.enable_grad()
     def step(self, rate: float | int = 1.0) -> Image:
@@ -179,7 +183,7 @@ class Editing:
         """
         if not self._terms:
             return self.image
-        code = self.origin + self.change @ self._axes
+        code = self.origin + self._axes.to_code(self.change)
         image, energies = self._energies(code)
         for name, value in energies.items():
             if not value.isfinite().all():
@@ -254,7 +258,7 @@ class Editing:
     def at(self, start: int, shares: Float[Tensor, " frames"]) -> Float[Tensor, "frames 3 r r"]:
         """G at these shares of the way from z0 (0) to the code of this start (1)."""
         shares = shares.to(self.change).reshape(-1, *[1] * (self.change.ndim - 1))
-        change = (self.change[start] @ self._axes)[None]
+        change = self._axes.to_code(self.change[start])[None]
         return self.generator.decode(self.origin[start][None] + shares * change, space=self.space)
 
     def _energies(self, code: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
@@ -276,14 +280,16 @@ class Editing:
 
 
 def scatter(
-    generator: Generator, latent: Latent, n: int, *, space: str = "w", spread: float | int = 0.3,
-    rng: torch.Generator,
+    generator: Generator, latent: Latent, n: int, *, space: str | None = None,
+    spread: float | int = 0.3, rng: torch.Generator,
 ) -> Float[Tensor, "starts ..."]:
     """`n` codes around one z0, itself first: starts that may end in different answers.
 
     Args:
+        space: of the code; the generator's default space if None.
         spread: how far, in deviations along the principal axes of the space's codes.
     """
+    space = space or generator.default_space
     generator.require_latent(latent, space)
     require_count(n, "n")
     require_number(spread, "spread", least=0)
@@ -295,28 +301,7 @@ def scatter(
     rows = latent.shape[1:-1]
     noise = torch.randn(n, *[1] * len(rows), latent.shape[-1], generator=rng, device=rng.device)
     noise[0] = 0
-    return latent + spread * noise.to(latent) @ principal_axes(generator, space)[0]
-
-
-def principal_axes(
-    generator: Generator, space: str
-) -> tuple[Float[Tensor, "dim dim"], Float[Tensor, "dim dim"]]:
-    """The axes of a space's codes, each as long as their deviation along it, and the inverse.
-
-    Changes in deviations times the first are changes of codes. In z both are the identity; the
-    rows of w_plus have those of w.
-    """
-    generator.require_space(space)
-    if space == "z":
-        eye = torch.eye(generator.z_dim, device=generator.device)
-        return eye, eye
-    with torch.no_grad():
-        codes = generator.sample_latent(
-            10_000, space="w" if space == "w_plus" else space,
-            rng=torch.Generator().manual_seed(123))
-    variance, axes = torch.linalg.eigh(torch.cov(codes.T))
-    deviation = variance.clamp(min=1e-6 * variance[-1]).sqrt()
-    return (axes * deviation).T, axes / deviation
+    return latent + find_axes(generator, space).to_code(spread * noise.to(latent))
 
 
 def worth_showing(cost: Float[Tensor, " starts"]) -> int:
