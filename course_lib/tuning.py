@@ -88,7 +88,7 @@ def tune_generator(
     penalty = _penalty(regularizer, generator, tuned, latent, space, rng)
     optimizer = torch.optim.Adam(tuned.parameters(), lr=learning_rate)
     energies = {"close to the photo": [], "close to the old generator": []}
-    watched = tuned.layers[:-1] if regularizer == "feature" else ()
+    watched = _watched(tuned) if regularizer == "feature" else ()
     for step in range(steps):
         image, features = tuned.decode_with_features(latent, watched, space=space)
         terms = (close(image).mean(), strength * penalty(features))
@@ -116,12 +116,18 @@ def _penalty(
         pairs = list(zip(old.parameters(), new.parameters(), strict=True))
         return lambda _: sum((after - before).square().sum() for before, after in pairs)
     if regularizer == "feature":
-        with torch.no_grad():  # the last layer is free to draw what was missing
-            _, kept = old.decode_with_features(latent, old.layers[:-1], space=space)
+        with torch.no_grad():
+            _, kept = old.decode_with_features(latent, _watched(old), space=space)
         return lambda features: _feature_change(kept, features)
     if regularizer == "locality":
         return lambda _: _local_change(old, new, latent, space, rng)
     return lambda _: latent.new_zeros(())
+
+
+def _watched(generator: Generator) -> tuple[str, ...]:
+    """Layers whose features should stay: all but the last, which is free to draw what was missing.
+    """
+    return generator.layers[:-1] or generator.layers
 
 
 def _feature_change(before: Mapping[str, Tensor], now: Mapping[str, Tensor]) -> Tensor:

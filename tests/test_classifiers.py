@@ -17,7 +17,7 @@ from course_lib.training.classifier import ClassifierRecipe, ClassifierTraining,
 from course_lib.training.data import read_pictures
 from course_lib.training.export import export_classifier
 from course_lib.weights import save_weights
-from tests.test_projection import tame
+from tests.toys import tame
 
 TINY = ClassifierConfig(16, ("red", "dark"), (4, 8))
 DATA = Path(__file__).parents[2] / "shared" / "data"

@@ -12,8 +12,7 @@ from course_lib.plotting import tile
 from course_lib.widgets import sweep
 from course_lib.widgets.canvas import encode
 from course_lib.widgets.directions import REACH, DirectionTool
-from tests.test_latent import Plain
-from tests.test_projection import tame
+from tests.toys import Plain, tame
 
 
 @pytest.fixture

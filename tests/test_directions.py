@@ -3,7 +3,6 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import nn
 
 from course_lib.directions import (
     Directions,
@@ -16,24 +15,7 @@ from course_lib.directions import (
     set_coordinate,
     with_spread,
 )
-from course_lib.generators.base import Generator
-from tests.test_projection import tame
-
-
-class Linear(Generator):
-    """A family without w whose features are y = A z."""
-
-    name, resolution, z_dim, layers = "linear", 4, 6, ("y",)
-
-    def __init__(self, matrix: torch.Tensor):
-        super().__init__()
-        self.matrix = nn.Parameter(matrix)
-
-    def features(self, latent, layer, *, space="z"):
-        return (latent @ self.matrix.T)[:, :, None, None]
-
-    def decode(self, latent, *, space="z", noise=None):
-        return self.features(latent, "y")[:, :3].expand(-1, -1, 4, 4)
+from tests.toys import Linear, tame
 
 
 @pytest.fixture
@@ -284,10 +266,18 @@ def test_numbers_that_would_spread_or_shift_are_refused(cloud):
             call()
 
 
-def test_a_layer_of_too_many_features_is_refused_with_the_number(monkeypatch, rng):
-    from course_lib.directions import components
+@pytest.mark.parametrize("layer", ["b4.conv1", "b16.conv1"])
+def test_long_features_have_the_same_directions_as_short_ones(layer, monkeypatch, rng):
+    from course_lib.directions import moments
 
-    monkeypatch.setattr(components, "MOST_FEATURES", 100)
     generator = tame(rng)
-    with pytest.raises(ValueError, match=r"b16.conv1 of tame has 2,048 features.* 0 GB.*earlier"):
-        ganspace(generator, n_samples=50, n_components=2, layer="b16.conv1", rng=rng)
+
+    def found(most):
+        monkeypatch.setattr(moments, "MOST_DIMENSIONS", most)
+        return ganspace(generator, n_samples=400, n_components=2, layer=layer, batch=150,
+                        rng=torch.Generator().manual_seed(1))
+
+    exact, leading = found(10_000), found(1)
+    for name in ("components", "stdev", "mean", "explained_variance_ratio", "r2"):
+        torch.testing.assert_close(getattr(leading, name), getattr(exact, name),
+                                   atol=2e-3, rtol=2e-3)

@@ -14,7 +14,7 @@ from course_lib.losses import pixel_loss
 from course_lib.training.encoder import EncoderRecipe, EncoderTraining
 from course_lib.training.export import export_encoder
 from course_lib.weights import StoredWeights, save_weights
-from tests.test_projection import tame
+from tests.toys import tame
 
 ROWS = EncoderConfig(16, "w_plus", 6, 8, (8, 8, 8))
 

@@ -13,7 +13,7 @@ import torch
 
 from course_lib.gradients import gradient
 from course_lib.losses import perceptual_loss, pixel_loss, weighted_sum
-from tests.test_projection import tame
+from tests.toys import tame
 
 ROOT = Path(__file__).parents[1]
 

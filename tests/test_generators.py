@@ -9,7 +9,7 @@ from course_lib.encoders import ASSETS, has_encoder
 from course_lib.generators import Card, Cards, list_generators, load_generator
 from course_lib.generators import __file__ as front_door
 from course_lib.weights import REMOTE, save_weights
-from tests.test_stylegan2 import SMALL, alternative_layout, random_weights
+from tests.toys import SMALL, alternative_layout, random_weights
 
 SHIPPED = [card.name for card in list_generators() if card.name not in REMOTE]
 

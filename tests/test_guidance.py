@@ -18,7 +18,7 @@ from course_lib.guidance import (
 from course_lib.guidance.editing import principal_axes, worth_showing
 from course_lib.guidance.strokes import along_ways
 from course_lib.warping import warp_mls
-from tests.test_projection import tame
+from tests.toys import Disc, tame
 
 
 @pytest.fixture
@@ -204,26 +204,6 @@ def test_gradients_of_the_histograms():
 
 
 def test_dragging_an_edge_moves_it(rng):
-    """A generator whose one code number is where a soft disc lies."""
-    from course_lib.generators.base import Generator
-
-    class Disc(Generator):
-        name, resolution, z_dim, layers = "disc", 32, 2, ("picture",)
-
-        def __init__(self):
-            super().__init__()
-            self.unit = torch.nn.Parameter(torch.ones(1), requires_grad=False)
-
-        def decode(self, latent, *, space="z", noise=None):
-            axis = torch.arange(32.0)
-            centre = 16 + 6 * latent[:, :, None, None]
-            square = (axis - centre[:, :1]) ** 2 + (axis[:, None] - centre[:, 1:]) ** 2
-            return torch.exp(-square / 40).expand(-1, 3, -1, -1) * self.unit
-
-        def features(self, latent, layer, *, space="z"):
-            grey = self.decode(latent)[:, :1]
-            return torch.cat([grey, grey**2], dim=1)
-
     drag = Drag(torch.tensor([[16.0, 16.0]]), torch.tensor([[24.0, 13.0]]))
     found = edit(Disc(), torch.zeros(1, 2), [drag], space="z", steps=120, smoothness=0)
     centre = 16 + 6 * found.latent[0]

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from course_lib.widgets.labels import LabelTool
-from tests.test_latent import Plain
+from tests.toys import Plain
 
 
 @pytest.fixture

@@ -9,30 +9,15 @@ import PIL.Image
 import pytest
 import torch
 
-from course_lib.generators.base import Generator, interpolate
+from course_lib.generators import interpolate
 from course_lib.generators.stylegan2 import StyleGAN2
 from course_lib.generators.stylegan2_networks import StyleGAN2Config
 from course_lib.widgets import sweep
 from course_lib.widgets.latent import LatentState, LatentTool
+from tests.toys import Plain
 
 SMALL = StyleGAN2Config((8, 8, 4), z_dim=6, w_dim=6, mapping_layers=2)  # 16², 6 rows
 STATE = LatentState(crossover=3)
-
-
-class Plain(Generator):
-    """A family that has only z, and none of StyleGAN2's methods: the code is the picture."""
-
-    name, resolution, z_dim = "plain", 4, 48
-
-    def __init__(self):
-        super().__init__()
-        self.anything = torch.nn.Parameter(torch.zeros(1))
-
-    def decode(self, latent, *, space="z", noise=None):
-        return torch.sigmoid(latent).reshape(-1, 3, 4, 4)
-
-    def features(self, latent, layer, *, space="z"):
-        raise NotImplementedError
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from course_lib.losses import (
     weighted_sum,
 )
 from course_lib.weights import StoredWeights, import_torchvision
-from tests.test_stylegan2 import SMALL, random_weights
+from tests.toys import SMALL, random_weights
 
 
 @pytest.fixture

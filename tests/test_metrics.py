@@ -18,7 +18,7 @@ from course_lib.metrics import (
     ssim,
     warp_energies,
 )
-from tests.test_projection import tame
+from tests.toys import tame
 
 
 def blobs(n: int, rng: torch.Generator, width: float = 6) -> torch.Tensor:

@@ -9,7 +9,6 @@ import torch.nn.functional as F
 from course_lib.classifiers import Classifier, ClassifierConfig, load_classifier
 from course_lib.directions import Directions
 from course_lib.generators import load_generator
-from course_lib.generators.base import Generator
 from course_lib.naming import (
     NamedDirection,
     attribute_effects,
@@ -21,24 +20,7 @@ from course_lib.naming import (
     side_effects,
 )
 from course_lib.training.names import NAMES
-from tests.test_projection import tame
-
-
-class Painter(Generator):
-    """The first two numbers of z are the picture's red and green, the third is never seen."""
-
-    name, resolution, z_dim = "painter", 4, 3
-
-    def __init__(self):
-        super().__init__()
-        self.anything = torch.nn.Parameter(torch.zeros(1))
-
-    def decode(self, latent, *, space="z", noise=None):
-        colors = F.pad(latent[:, :2], (0, 1)) / 20 + 0.5
-        return colors[:, :, None, None].expand(-1, -1, 4, 4)
-
-    def features(self, latent, layer, *, space="z"):
-        raise NotImplementedError
+from tests.toys import Painter, tame
 
 
 class Judge(Classifier):

@@ -14,7 +14,7 @@ from course_lib.widgets import sweep
 from course_lib.widgets.canvas import Canvas, Marks, Pair, Stroke
 from course_lib.widgets.paint import NOTHING, PHOTO, SAMPLE, PaintTool
 from course_lib.widgets.wishes import wishes
-from tests.test_projection import tame
+from tests.toys import Plain, tame
 
 RED = Stroke(((4.0, 8.0), (10.0, 8.0)), "#ff0000", 3)
 BLUE = Stroke(((8.0, 2.0), (8.0, 13.0)), "#0072B2", 3)
@@ -286,15 +286,7 @@ def test_a_reader_without_a_kernel_sees_what_was_painted_and_the_answer(tool):
 
 
 def test_a_family_without_w_is_painted_in_z():
-    from tests.test_latent import Plain
-
-    class Colors(Plain):
-        layers = ("picture",)
-
-        def features(self, latent, layer, *, space="z"):
-            return self.decode(latent)
-
-    tool = PaintTool(Colors(), alt="colours", steps=3, candidates=2)
+    tool = PaintTool(Plain(), alt="colours", steps=3, candidates=2)
     tool.set(strokes=(Stroke(((1.0, 1.0),), "#ff0000", 2),))
     tool.wait()
     assert tool.state.space == "z" and tool.editing.age == 3

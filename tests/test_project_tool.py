@@ -13,7 +13,7 @@ from course_lib.projection import project
 from course_lib.widgets import sweep
 from course_lib.widgets.canvas import Marks
 from course_lib.widgets.project import ProjectTool
-from tests.test_projection import tame
+from tests.toys import tame
 
 
 @pytest.fixture

@@ -7,26 +7,9 @@ from course_lib import encoders
 from course_lib.encoders import Encoder, EncoderConfig
 from course_lib.generators import load_generator
 from course_lib.generators.stylegan2 import StyleGAN2
-from course_lib.generators.stylegan2_networks import StyleGAN2Config
 from course_lib.losses import pixel_loss
 from course_lib.projection import noise_structure, project, ramp
-from course_lib.weights import StoredWeights
-from tests.test_stylegan2 import random_weights
-
-TINY = StyleGAN2Config((8, 8, 8), 8, 8, mapping_layers=2)
-
-
-def tame(rng: torch.Generator, *, noise: bool = False) -> StyleGAN2:
-    """A small random generator whose pictures stay near [0, 1]."""
-    tensors = dict(random_weights(TINY, rng).tensors)
-    for name in tensors:
-        if name.endswith("torgb.weight"):
-            tensors[name] = tensors[name] / 5
-        if name.endswith("noise_strength"):
-            tensors[name] = torch.tensor(0.3 if noise else 0.0)
-        if name.endswith("mapping.w_avg"):
-            tensors[name] = torch.zeros(8)
-    return StyleGAN2.from_weights(StoredWeights(tensors, {}), "tame")
+from tests.toys import tame
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from course_lib.images import to_uint8
 from course_lib.training import reconstruction
 from course_lib.training.reconstruction import WAYS, reconstruction_losses, table
 from course_lib.weights import save_weights
-from tests.test_projection import tame
+from tests.toys import tame
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ sample, zeros inserted, one picture at a time.
 
 import copy
 import math
-import re
 
 import pytest
 import torch
@@ -19,35 +18,13 @@ from course_lib.generators.stylegan2_networks import (
     official_channels,
 )
 from course_lib.weights import StoredWeights
+from tests.toys import FIR, SMALL, alternative_layout, random_weights
 
-SMALL = StyleGAN2Config(official_channels(32, 512, 32), 24, 20, mapping_layers=3)
 CONFIGS = {
     "32": SMALL,
     "256 with classes": StyleGAN2Config(official_channels(256, 4096, 48), 64, 64, 10, 8, 256),
     "1024": StyleGAN2Config(official_channels(1024, 8192, 32), 512, 512, 0, 8),
 }
-
-
-def random_weights(config: StyleGAN2Config, rng: torch.Generator) -> StoredWeights:
-    """Weights in the official layout, every one of them random, G_ema and D."""
-    with torch.device("meta"):
-        networks = {"G_ema": StyleGAN2(config), "D": Discriminator(config)}
-    tensors = {}
-    for prefix, network in networks.items():
-        for name, value in network.state_dict().items():
-            tensor = torch.randn(value.shape, generator=rng)
-            if "resample_filter" in name:
-                tensor = FIR.float()
-            elif re.search(r"mapping.fc.*weight", name):
-                tensor = tensor * 100
-            elif "affine.bias" in name:
-                tensor = 1 + 0.1 * tensor
-            tensors[f"{prefix}.{name}"] = tensor
-    settings = {"synthesis_kwargs": {"conv_clamp": config.conv_clamp}}
-    return StoredWeights(tensors, {"G_ema": settings})
-
-
-FIR = torch.outer(*[torch.tensor([1.0, 3, 3, 1], dtype=torch.float64) / 8] * 2)
 
 
 def lrelu(x):
@@ -142,39 +119,6 @@ def test_official_weights_give_the_official_picture(name, rng):
     assert found.shape == (1, 3, config.resolution, config.resolution)
     # Random weights give pictures of any range; 1e-4 of it is what 1e-4 is to a picture.
     assert (found - expected).abs().max() < 1e-4 * max(1, float(expected.abs().max()))
-
-
-def alternative_layout(weights: StoredWeights, config: StyleGAN2Config) -> StoredWeights:
-    """The same weights as the widespread alternative names and shapes them."""
-    own = {k.removeprefix("G_ema."): v for k, v in weights.tensors.items() if k[0] == "G"}
-    tensors = {"input.input": own["synthesis.b4.const"][None]}
-    for i in range(config.mapping_layers):
-        for kind in ("weight", "bias"):
-            tensors[f"style.{i + 1}.{kind}"] = own[f"mapping.fc{i}.{kind}"]
-    convs, number = 0, 0
-    for level, resolution in enumerate(config.resolutions):
-        block = f"synthesis.b{resolution}"
-        for name in ["conv0", "conv1"] if level else ["conv1"]:
-            new = f"convs.{convs}" if level else "conv1"
-            convs += 1 if level else 0
-            tensors[f"{new}.conv.weight"] = own[f"{block}.{name}.weight"][None]
-            tensors[f"{new}.conv.modulation.weight"] = own[f"{block}.{name}.affine.weight"]
-            tensors[f"{new}.conv.modulation.bias"] = own[f"{block}.{name}.affine.bias"]
-            tensors[f"{new}.noise.weight"] = own[f"{block}.{name}.noise_strength"][None]
-            tensors[f"{new}.activate.bias"] = own[f"{block}.{name}.bias"]
-            if name == "conv0":
-                tensors[f"{new}.conv.blur.kernel"] = FIR.float() * 4
-            tensors[f"noises.noise_{number}"] = own[f"{block}.{name}.noise_const"][None, None]
-            number += 1
-        new = f"to_rgbs.{level - 1}" if level else "to_rgb1"
-        tensors[f"{new}.conv.weight"] = own[f"{block}.torgb.weight"][None]
-        tensors[f"{new}.conv.modulation.weight"] = own[f"{block}.torgb.affine.weight"]
-        tensors[f"{new}.conv.modulation.bias"] = own[f"{block}.torgb.affine.bias"]
-        tensors[f"{new}.bias"] = own[f"{block}.torgb.bias"][None, :, None, None]
-        if level:
-            tensors[f"{new}.upsample.kernel"] = FIR.float() * 4
-    named = {f"g_ema.{k}": v for k, v in tensors.items()}
-    return StoredWeights(named | {"latent_avg": own["mapping.w_avg"]}, {})
 
 
 def test_the_alternative_layout_is_the_same_generator(rng):

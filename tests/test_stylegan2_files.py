@@ -12,8 +12,8 @@ from course_lib.generators import load_generator
 from course_lib.generators.stylegan2 import StyleGAN2
 from course_lib.generators.stylegan2_networks import StyleGAN2Config
 from course_lib.weights import StoredWeights, save_weights
-from tests.test_stylegan2 import SMALL, alternative_layout, random_weights
 from tests.test_unpickling import Persistent, official_modules  # noqa: F401
+from tests.toys import SMALL, alternative_layout, random_weights
 
 
 @pytest.fixture

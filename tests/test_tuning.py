@@ -5,7 +5,7 @@ import torch
 
 from course_lib.losses import pixel_loss
 from course_lib.tuning import STRENGTHS, tune_generator
-from tests.test_projection import tame
+from tests.toys import tame
 
 
 @pytest.fixture

@@ -48,7 +48,8 @@ class DirectionTool(Tool):
         directions: from `ganspace`, `sefa`, `annotated`, …; the first `count` get a slider.
         alt: what a reader who can't see the pictures should know.
         names: what is written on the sliders; their numbers if not given.
-        latent: codes to move instead of samples, of a projected photo for instance, in `space`.
+        latent: codes to move instead of samples, of a projected photo for instance, in `space`
+            (the generator's default space if None).
         noise: the noise maps that belong to `latent`, if its projection found any.
         state: fields of `DirectionState` to begin with.
         store: the JSON file into which named directions go.
@@ -56,7 +57,7 @@ class DirectionTool(Tool):
 
     def __init__(
         self, generator: Generator, directions: Directions, *, alt: str, count: int = 8,
-        names: Sequence[str] = (), latent: Latent | None = None, space: str = "w",
+        names: Sequence[str] = (), latent: Latent | None = None, space: str | None = None,
         noise: list[Tensor] | None = None, store: str | Path = "directions.json",
         **state: object,
     ) -> None:
@@ -68,7 +69,8 @@ class DirectionTool(Tool):
         self.space = "w_plus" if directions.space == "w" else directions.space
         self._noise, self._given = noise, None
         if latent is not None:
-            self._given = generator.convert(latent, space, self.space).detach()
+            source = space or generator.default_space
+            self._given = generator.convert(latent, source, self.space).detach()
         self._mean, self._std = generator.latent_mean(self.space), generator.latent_std(self.space)
         count = min(count, len(directions.components))
         self.sliders = [

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from course_lib.generators.base import interpolate
+from course_lib.generators import interpolate
 
 
 def angles(codes):
