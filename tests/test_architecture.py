@@ -14,7 +14,7 @@ HOUSE = Path(__file__).parents[1] / "course_lib"
 READING_ORDER = """
     shapes results checks keeping writing  pixels images weights  gradients solvers
     smoothing blending warping  generators  lite0 losses encoders classifiers
-    projection tuning  guidance transfer directions naming  text metrics
+    descent projection tuning  guidance transfer directions naming  text metrics
     plotting feedback  widgets  training
 """.split()
 
@@ -22,7 +22,8 @@ READING_ORDER = """
 ROOMS = {
     "generators": (
         "cards filling interpolation spaces capabilities base adversarial "
-        "dcgan stylegan2_networks stylegan2_files stylegan2 biggan vae vqvae flow diffusion"
+        "dcgan stylegan2_layers stylegan2_networks stylegan2_files stylegan2 "
+        "biggan vae vqvae flow diffusion"
     ).split(),
     "widgets": (
         "sliders latent canvas tool tools project directions labels wishes paint transfer"
@@ -37,7 +38,7 @@ ROOMS = {
 }
 
 METHODS = """
-    losses encoders classifiers projection tuning guidance transfer directions naming
+    losses encoders classifiers descent projection tuning guidance transfer directions naming
     text metrics
 """.split()
 MAX_LINES = 400
