@@ -137,7 +137,7 @@ def lpips_loss(net: str = "vgg", *, device: torch.device | str = "cpu") -> Loss:
     return loss
 
 
-def weighted_sum(losses: Mapping[Loss, float | int]) -> Loss:
+def weighted_sum(losses: Mapping[Loss, float]) -> Loss:
     """Σ weight · loss, with one weight a loss."""
     if not losses:
         raise ValueError("losses is empty, so nothing would be compared: name at least one loss.")
