@@ -87,8 +87,8 @@ def python_alone() -> list[str]:
 
 @needs_wall
 @pytest.mark.parametrize("answers, points, says", [
-    (RIGHT, [2, 3], "All tests passed."), (HALF, [2, 0], "hidden test"),
-    ({}, [0, 0], "still to be written"),
+    (HALF, [2, 0], ["All tests passed.", "hidden test"]),
+    ({}, [0, 0], ["still to be written", "still to be written"]),
 ])
 def test_a_bare_container_grades_as_at_home(unpacked, answers, points, says):
     course, home = unpacked
@@ -97,7 +97,8 @@ def test_a_bare_container_grades_as_at_home(unpacked, answers, points, says):
     found = graded(home)
     assert [(test["score"], test["max_score"]) for test in found["tests"]] == list(
         zip(points, [2, 3], strict=True))
-    assert says in found["tests"][1]["output"]
+    for test, words in zip(found["tests"], says, strict=True):
+        assert words in test["output"]
     assert "secret" not in json.dumps(found)
 
 
