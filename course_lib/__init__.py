@@ -7,3 +7,5 @@ In reading order, each module uses only the ones before it:
 `guidance`, `directions` (edits on it) · `metrics`, `plotting`, `widgets` (what is measured and
 shown) · `training` (how the weights were made).
 """
+
+__version__ = "0.1.0"

@@ -175,8 +175,8 @@ def require_option(value: object, options: Sequence[str | None], name: str) -> N
 
 
 def require_number(
-    value: object, name: str, *, least: float | int = -math.inf, most: float | int = math.inf,
-    above: float | int = -math.inf,
+    value: object, name: str, *, least: float = -math.inf, most: float = math.inf,
+    above: float = -math.inf,
 ) -> None:
     """Raise a `ValueError` unless `value` is finite, in [`least`, `most`] and > `above`."""
     if isinstance(value, bool) or not isinstance(value, Real):

@@ -81,7 +81,7 @@ def load_image(
 def crop_square(
     image: Image,
     *,
-    centre: tuple[float | int, float | int] | None = None,
+    centre: tuple[float, float] | None = None,
     size: int | None = None,
     resolution: int | None = None,
 ) -> Float[Tensor, "*batch channels side side"]:
@@ -177,7 +177,7 @@ def usable_device(device: torch.device | str, name: str) -> torch.device:
 
 
 def _inside(
-    centre: tuple[float | int, float | int] | None, width: int, height: int
+    centre: tuple[float, float] | None, width: int, height: int
 ) -> tuple[float, float]:
     if centre is None:
         return (width - 1) / 2, (height - 1) / 2

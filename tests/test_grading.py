@@ -85,7 +85,7 @@ def test_a_release_holds_no_solution_and_no_hidden_test(name):
     assert len(lost) > 5
     assert [line for line in lost if line in text] == []
     assert not any(cell.get("outputs") for cell in handed_out.cells)
-    assert "### BEGIN" not in text
+    assert "### BEGIN" not in text and "COURSE_GRADING_SEED" not in text
 
 
 def test_a_changed_source_makes_its_release_stale(course):

@@ -69,7 +69,7 @@ def test_feedback_shows_neither_hidden_tests_nor_solutions(graded, name):
 
 
 def test_feedback_runs_no_script_of_a_students(graded):
-    (page,) = (graded.root / "feedback/scripts").rglob("*.html")
+    (page,) = (graded.root / "feedback/looks-around").rglob("*.html")
     text = page.read_text()
     assert "<b>bold</b>" in text
     assert "<script>owned" not in text and "<p onclick" not in text
@@ -82,7 +82,7 @@ def outputs(course, name):
 
 
 def test_a_kernel_sees_no_notebook_no_gradebook_and_no_seed(graded):
-    assert "FOUND [] []" in outputs(graded, "reads-disk")
+    assert "FOUND [] []" in outputs(graded, "looks-around")
 
 
 def test_hidden_tests_never_reach_the_students_kernel(graded):
@@ -91,8 +91,8 @@ def test_hidden_tests_never_reach_the_students_kernel(graded):
 
 
 def test_nothing_outside_is_touched(graded):
-    assert "REACHED" not in outputs(graded, "network")
-    assert "no more" in outputs(graded, "fork-bomb")
+    assert "REACHED" not in outputs(graded, "looks-around")
+    assert "no more" in outputs(graded, "breaks-things")
     found = [path for path in graded.root.rglob("was-here")]
     assert found == []
 

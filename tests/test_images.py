@@ -12,7 +12,7 @@ import numpy as np
 import PIL.Image
 import pytest
 import torch
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from torch.testing import assert_close
 
@@ -564,13 +564,8 @@ BAD_PLACE = st.one_of(
     st.integers(), st.text(max_size=3), st.tuples(), st.tuples(st.just(1), st.just(1), st.just(1)),
     st.tuples(st.none(), st.just(1)), st.just(torch.zeros(2, 2)),
 )
-many_bad_inputs = settings(
-    max_examples=300, deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
 
 
-@many_bad_inputs
 @given(image=NO_IMAGE)
 def test_what_is_no_image_is_neither_shown_nor_cropped(image, as_users_run_it):
     for function in (to_uint8, crop_square):
@@ -579,7 +574,6 @@ def test_what_is_no_image_is_neither_shown_nor_cropped(image, as_users_run_it):
         assert_one_sentence(error.value)
 
 
-@many_bad_inputs
 @given(shape=st.lists(st.integers(1, 3), min_size=3, max_size=5))
 def test_batches_and_odd_channels_are_not_shown(shape, as_users_run_it):
     assume(len(shape) != 3 or shape[0] == 2)
@@ -588,7 +582,6 @@ def test_batches_and_odd_channels_are_not_shown(shape, as_users_run_it):
     assert_one_sentence(error.value)
 
 
-@many_bad_inputs
 @given(bad=st.one_of(
     st.fixed_dictionaries({"size": BAD_COUNT}), st.fixed_dictionaries({"resolution": BAD_COUNT}),
     st.fixed_dictionaries({"centre": BAD_PLACE}),
@@ -599,7 +592,6 @@ def test_a_square_that_makes_no_sense_is_not_cropped(bad, as_users_run_it):
     assert_one_sentence(error.value)
 
 
-@many_bad_inputs
 @given(source=st.one_of(
     st.none(), st.booleans(), st.integers(), st.floats(),
     st.text(max_size=12).filter(lambda name: name not in sample_names()),
@@ -615,7 +607,6 @@ def test_what_is_no_source_is_not_loaded(source, as_users_run_it):
     assert_one_sentence(error.value)
 
 
-@many_bad_inputs
 @given(bad=st.one_of(
     st.fixed_dictionaries({"size": BAD_COUNT}),
     st.fixed_dictionaries({"device": st.one_of(
@@ -630,7 +621,6 @@ def test_a_size_or_device_that_makes_no_sense_is_refused(bad, as_users_run_it):
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning:PIL")  # Pillow's, about damaged EXIF
-@many_bad_inputs
 @given(data=st.data(), ending=st.sampled_from(["png", "jpeg", "gif", "bmp", "tiff", "webp", "ppm"]))
 def test_damaged_files_load_or_are_explained(data, ending, as_users_run_it, tmp_path):
     path = tmp_path / f"damaged.{ending}"

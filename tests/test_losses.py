@@ -1,5 +1,7 @@
 """What "close" means: each loss is a distance, one number a picture."""
 
+import sys
+
 import pytest
 import torch
 
@@ -97,6 +99,13 @@ def test_lpips_says_what_is_missing_offline(monkeypatch, tmp_path):
     monkeypatch.setattr("torch.hub.load_state_dict_from_url", offline)
     monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", offline)
     with pytest.raises(FileNotFoundError, match=r"alex network.s weights.*perceptual_loss"):
+        lpips_loss("alex")
+
+
+@pytest.mark.parametrize("missing", ["lpips", "torchvision"])
+def test_lpips_says_which_packages_it_needs(monkeypatch, missing):
+    monkeypatch.setitem(sys.modules, missing, None)
+    with pytest.raises(ModuleNotFoundError, match="pip install lpips torchvision"):
         lpips_loss("alex")
 
 

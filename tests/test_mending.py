@@ -7,6 +7,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell
 
 from assignments.grading.repair import MAX_EXTRAS, Unreadable, mend, read_submission, repair
+from tests.submissions.broken import BOTH, MENDED, submission
 from tests.submissions.course import NAME, RIGHT, find, release_notebook, write
 
 HELPER = "def step(signal):\n    return signal[1:] - signal[:-1]"
@@ -38,6 +39,11 @@ def split(notebook, grade_id, *halves):
     place = notebook.cells.index(cell)
     notebook.cells[place:place + 1] = [
         copied(cell, id=f"half-{number}", source=half) for number, half in enumerate(halves)]
+
+
+def code_and_settings(notebook):
+    return [(cell.source, cell.metadata.get("nbgrader")) for cell in notebook.cells
+            if cell.cell_type == "code"]
 
 
 def sources(notebook):
@@ -123,6 +129,18 @@ def as_handed_in(notebook, tmp_path, release):
     nbformat.validate(mended)
     nbformat.writes(mended).encode()
     return mended, flags
+
+
+@pytest.mark.parametrize("name", MENDED)
+def test_whatever_happened_to_a_file_the_code_that_is_graded_is_sound(
+    name, right, tmp_path, release
+):
+    case = MENDED[name]
+    mended, flags = as_handed_in(submission(case, release_notebook()), tmp_path, release)
+    expected = right if case.points == BOTH else release
+    assert code_and_settings(mended) == code_and_settings(expected)
+    assert mended.metadata == release.metadata
+    assert case.flag in " ".join(flags) and bool(case.flag) == bool(flags)
 
 
 def test_half_a_surrogate_pair_is_a_question_mark(right, tmp_path, release):

@@ -38,7 +38,7 @@ def codes(rng) -> torch.Tensor:
     return torch.randn(400, 3, generator=rng)
 
 
-def axis(*numbers: float | int) -> torch.Tensor:
+def axis(*numbers: float) -> torch.Tensor:
     return F.normalize(torch.tensor(numbers).float(), dim=0)
 
 

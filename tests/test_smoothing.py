@@ -9,7 +9,7 @@ import PIL.Image
 import PIL.ImageDraw
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from course_lib import smoothing
@@ -74,7 +74,7 @@ def drawing():
     height=st.integers(1, 17), width=st.integers(1, 17),
     smoothness=st.floats(1e-3, 0.3), growth=st.floats(1.7, 9),
 )
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_it_is_the_paper_s_algorithm(seed, channels, height, width, smoothness, growth):
     rng = torch.Generator().manual_seed(seed)
     image = torch.rand(channels, height, width, generator=rng, dtype=torch.float64)
@@ -364,9 +364,6 @@ accepted = {
 
 @pytest.mark.parametrize("method", METHODS)
 @given(data=st.data())
-@settings(
-    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
 def test_bad_input_gets_one_sentence(as_users_run_it, method, data):
     blamed = data.draw(st.sampled_from(["image", *accepted[method]]))
     if blamed == "image":

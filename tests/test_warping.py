@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from course_lib.images import load_image
@@ -384,10 +384,6 @@ BAD_STEPS = st.one_of(
     st.integers(max_value=0), st.floats(allow_nan=True), st.sampled_from(["8", True, [8]])
 )
 GOOD = torch.tensor([[1.0, 2.0], [6.0, 5.0], [3.0, 7.0]])
-many = settings(
-    max_examples=300, deadline=None, database=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
 
 
 def refused(call, *args, **options):
@@ -398,7 +394,6 @@ def refused(call, *args, **options):
     assert message.endswith(".") and ": " in message and len(message) < 400, message
 
 
-@many
 @given(st.data())
 def test_deform_points_refuses_bad_input_with_a_sentence(as_users_run_it, data):
     points, pair, options = torch.rand(4, 2), (GOOD, GOOD + 1), {}
@@ -409,7 +404,6 @@ def test_deform_points_refuses_bad_input_with_a_sentence(as_users_run_it, data):
     refused(deform_points, points, *pair, **options)
 
 
-@many
 @given(st.data())
 def test_warp_mls_refuses_bad_input_with_a_sentence(as_users_run_it, data):
     image, pair, options = torch.rand(3, 8, 9), (GOOD, GOOD + 1), {}

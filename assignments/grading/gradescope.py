@@ -25,7 +25,7 @@ from assignments.grading.handout import release
 from assignments.grading.plugins import HIDDEN_TEST_FAILED, flags_of
 
 STUDENT = "submission"
-FILES = ["pyproject.toml", "requirements.txt", "README.md", "LICENSE",
+FILES = ["pyproject.toml", "requirements.txt", "requirements-grading.txt", "README.md", "LICENSE",
          "assignments/nbgrader_config.py"]
 FOLDERS = ["course_lib", "assignments/grading"]
 SETUP = """#!/usr/bin/env bash
@@ -33,9 +33,9 @@ set -euo pipefail
 apt-get update && apt-get install --yes --no-install-recommends python3-venv bubblewrap
 python3 -m venv /opt/course
 cd /autograder/source
-# The same versions as at home, in their small CPU builds.
+# The same versions as at home, torch in its small CPU build.
 /opt/course/bin/pip install --index-url https://download.pytorch.org/whl/cpu {torch}
-/opt/course/bin/pip install -r requirements.txt
+/opt/course/bin/pip install -r requirements-grading.txt
 """
 RUN = """#!/usr/bin/env bash
 set -euo pipefail
@@ -50,7 +50,7 @@ def build(course: Course, options: Namespace) -> None:
     name = options.assignment
     release(course, name)
     with zipfile.ZipFile(options.to, "w", zipfile.ZIP_DEFLATED) as archive:
-        scripts = {"setup.sh": SETUP.format(torch=torch_pins()),
+        scripts = {"setup.sh": SETUP.format(torch=torch_pin()),
                    "run_autograder": RUN.format(name=name)}
         for script, text in scripts.items():
             entry = zipfile.ZipInfo(script)
@@ -98,10 +98,10 @@ def outcome(course: Course, options: Namespace) -> dict:
     return results(autograded)
 
 
-def torch_pins() -> str:
-    """The lines of requirements.txt that PyTorch's own index serves."""
+def torch_pin() -> str:
+    """The line of requirements.txt that PyTorch's own index serves."""
     lines = (HERE.parent / "requirements.txt").read_text().splitlines()
-    return " ".join(line for line in lines if line.startswith(("torch==", "torchvision==")))
+    return next(line for line in lines if line.startswith("torch=="))
 
 
 def results(autograded: Path) -> dict:

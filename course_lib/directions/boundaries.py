@@ -17,7 +17,7 @@ def annotated(
     *,
     space: str = "w",
     condition_on: Sequence[Direction] = (),
-    penalty: float | int = 1e-2,
+    penalty: float = 1e-2,
 ) -> Directions:
     """The direction across which a label changes: the normal of a linear classifier.
 
@@ -64,10 +64,10 @@ def annotated_by_score(
     latents: Float[Tensor, "codes dim"],
     scores: Numbers,
     *,
-    share: float | int = 0.1,
+    share: float = 0.1,
     space: str = "w",
     condition_on: Sequence[Direction] = (),
-    penalty: float | int = 1e-2,
+    penalty: float = 1e-2,
 ) -> Directions:
     """As `annotated`, from a pretrained classifier's scores: its surest yes and its surest no.
 
@@ -128,7 +128,7 @@ def _answers(latents: Tensor, labels: Tensor) -> Tensor:
     return labels
 
 
-def _logistic(x: Tensor, y: Tensor, penalty: float | int) -> Tensor:
+def _logistic(x: Tensor, y: Tensor, penalty: float) -> Tensor:
     """Weights and, last, the bias of a regularised logistic regression, by L-BFGS."""
     x, y = x.detach().double(), y.double()
     weights = torch.zeros(x.shape[1] + 1, dtype=torch.float64, device=x.device, requires_grad=True)

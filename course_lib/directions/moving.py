@@ -50,7 +50,7 @@ def with_spread(directions: Directions, latents: Float[Tensor, "codes dim"]) -> 
 
 
 def move(
-    latent: Latent, direction: Direction | Numbers, strength: float | int | Float[Tensor, " batch"],
+    latent: Latent, direction: Direction | Numbers, strength: float | Float[Tensor, " batch"],
     *, layers: Sequence[int] | None = None,
 ) -> Latent:
     """Add an increment: code + strength · direction, on all rows of w_plus or on those `layers`.
@@ -67,7 +67,7 @@ def move(
 
 
 def set_coordinate(
-    latent: Latent, directions: Directions, index: int, value: float | int,
+    latent: Latent, directions: Directions, index: int, value: float,
     *, layers: Sequence[int] | None = None,
 ) -> Latent:
     """Set a principal coordinate to `value` deviations, wherever the code was before.

@@ -63,10 +63,10 @@ class Check:
     question: tuple
     expected: Tensor
     mistakes: Sequence[Mistake] = ()
-    tolerance: float | int = 1e-3
+    tolerance: float = 1e-3
     kind: str = "image"
     signless: bool = False
-    degrees: float | int = 0
+    degrees: float = 0
     detached: bool = False
 
 
@@ -232,7 +232,7 @@ def _shifted(yours: Tensor, expected: Tensor) -> Tensor | None:
     return None
 
 
-def whereabouts(difference: Tensor, tolerance: float | int) -> str:
+def whereabouts(difference: Tensor, tolerance: float) -> str:
     """A sentence on where an answer is off, and by how much."""
     wrong = difference.abs() > tolerance
     share, worst = float(wrong.double().mean()), float(difference.abs().max())

@@ -64,8 +64,8 @@ def _coordinate_checks(rng: torch.Generator) -> list[Check]:
     codes, mean = torch.randn(4, 7, generator=rng), torch.randn(7, generator=rng)
     v = F.normalize(torch.randn(7, generator=rng), dim=0)
 
-    def slip(start: float | int = 1, centre: float | int = 1,
-             scale: float | int | None = None) -> Callable:
+    def slip(start: float = 1, centre: float = 1,
+             scale: float | None = None) -> Callable:
         def answer(x: Tensor, mean: Tensor, v: Tensor, sigma: float, value: float) -> Tensor:
             now = (x - centre * mean) @ v
             goal = value * (sigma if scale is None else scale)

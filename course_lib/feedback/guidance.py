@@ -244,7 +244,7 @@ def _histogram_checks(rng: torch.Generator) -> list[Check | Demand]:
 
 def _histograms(dx: Tensor, dy: Tensor, cell: int, bins: int, *, circle: int = 1,
                 lose: bool = False, share: str = "", wrap: bool = True, power: int = 1,
-                shift: float | int = 0) -> Tensor:
+                shift: float = 0) -> Tensor:
     """How strong edges of each direction are in each cell; the switches are mistakes."""
     dx, dy = dx.double(), dy.double()
     angle = torch.atan2(dy, dx)

@@ -51,8 +51,8 @@ def step_checks(rng: torch.Generator) -> list[Check]:
                   _step(*question), mistakes, kind="curve")]
 
 
-def _step(miss: Tensor, ix: Tensor, iy: Tensor, moved: Tensor, flow: float | int,
-          color: float | int, *, columns: int = 4, constant: float | int = 1,
+def _step(miss: Tensor, ix: Tensor, iy: Tensor, moved: Tensor, flow: float,
+          color: float, *, columns: int = 4, constant: float = 1,
           channels: int = 3) -> Tensor:
     """The least squares answer, as rows under each other; the switches are mistakes."""
     miss, ix, iy, moved = (x.double().flatten(1) for x in (miss, ix, iy, moved))

@@ -148,7 +148,7 @@ def object_to_picture(my_picture: Callable) -> str | None:
     return _unheard(generator, seed, space, smoothness, strokes)
 
 
-def _unheard(generator: Generator, seed: int, space: str, smoothness: float | int,
+def _unheard(generator: Generator, seed: int, space: str, smoothness: float,
              strokes: Sequence) -> str | None:
     """Whether a short descent comes nearer to what was painted."""
     z = generator.sample_latent(1, rng=torch.Generator().manual_seed(seed))
@@ -169,7 +169,7 @@ def _unheard(generator: Generator, seed: int, space: str, smoothness: float | in
     return None
 
 
-def _constraint(kind: str, color: str, width: float | int, points: Sequence, *,
+def _constraint(kind: str, color: str, width: float, points: Sequence, *,
                 side: int) -> ColorStroke | SketchStroke:
     ways = torch.tensor([*points, points[-1]], dtype=torch.float32)
     mask = along_ways(ways[:-1], ways[1:], width / 2, side)

@@ -27,7 +27,7 @@ def add_change(photo: Image, projection: Projected, edited: Projected) -> Image:
 
 
 def blend_change(
-    photo: Image, projection: Projected, edited: Projected, *, threshold: float | int = 0.1
+    photo: Image, projection: Projected, edited: Projected, *, threshold: float = 0.1
 ) -> Image:
     """G(z1) enlarged, cloned into the photo by Poisson's equation where the edit changed it.
 

@@ -60,8 +60,8 @@ def estimate_flow_and_color(
     before: Image,
     after: Image,
     *,
-    flow_smoothness: float | int = FLOW_SMOOTHNESS,
-    color_smoothness: float | int = COLOR_SMOOTHNESS,
+    flow_smoothness: float = FLOW_SMOOTHNESS,
+    color_smoothness: float = COLOR_SMOOTHNESS,
     trust: Trust | None = None,
     start: Transfer | None = None,
     steps: int = 6,
@@ -252,7 +252,7 @@ def shrink(
     return F.interpolate(image[None], size, mode="bilinear", antialias=True)[0]
 
 
-def _sizes(size: tuple[int, int], coarsest: float | int) -> list[tuple[int, int]]:
+def _sizes(size: tuple[int, int], coarsest: float) -> list[tuple[int, int]]:
     """Resolutions from the coarsest, at least `coarsest` pixels, to `size`."""
     sizes, share = [tuple(size)], SHRINK
     while min(size) * share >= max(coarsest, COARSEST):

@@ -52,7 +52,7 @@ class Morph:
     colors: Float[Tensor, "frames 3 4 height width"]
     energies: Mapping[str, Float[Tensor, " changes"]]
 
-    def at(self, strength: float | int) -> tuple[Flow, Color]:
+    def at(self, strength: float) -> tuple[Flow, Color]:
         """Flow and colour so far along the morph, in [0, 1]; linear between two frames."""
         place = float(strength) * (len(self.flows) - 1)
         first = min(int(place), len(self.flows) - 2)
@@ -65,10 +65,10 @@ def transfer_edit(
     photo: Image,
     frames: Float[Tensor, "frames 3 h w"],
     *,
-    strength: float | int = 1.0,
-    flow_smoothness: float | int = MORPH_SMOOTHNESS,
-    color_smoothness: float | int = COLOR_SMOOTHNESS,
-    misfit: float | int | None = MISFIT,
+    strength: float = 1.0,
+    flow_smoothness: float = MORPH_SMOOTHNESS,
+    color_smoothness: float = COLOR_SMOOTHNESS,
+    misfit: float | None = MISFIT,
 ) -> Image:
     """Do to the photo what the morph from G(z0) to G(z1) does to the projection.
 
@@ -122,8 +122,8 @@ def _require_pictures(photo: Tensor, frames: Tensor) -> None:
 def follow_morph(
     frames: Float[Tensor, "frames 3 height width"],
     *,
-    flow_smoothness: float | int = MORPH_SMOOTHNESS,
-    color_smoothness: float | int = COLOR_SMOOTHNESS,
+    flow_smoothness: float = MORPH_SMOOTHNESS,
+    color_smoothness: float = COLOR_SMOOTHNESS,
     trust: Trust | None = None,
     callback: Callback | None = None,
 ) -> Morph:
@@ -170,7 +170,7 @@ def apply_change(
 
 
 def trust_projection(
-    photo: Image, projection: Float[Tensor, "3 h w"], *, misfit: float | int = MISFIT
+    photo: Image, projection: Float[Tensor, "3 h w"], *, misfit: float = MISFIT
 ) -> Float[Tensor, "h w"]:
     """How well G(z0) explains the photo: 1 / (1 + (d / misfit)²), d their difference nearby."""
     require_number(misfit, "misfit", above=0)
@@ -182,7 +182,7 @@ def trust_projection(
 
 def guided_upsample(
     field: Float[Tensor, "fields h w"], guide: Float[Tensor, "3 H W"], *, radius: int = 2,
-    epsilon: float | int = 1e-3,
+    epsilon: float = 1e-3,
 ) -> Float[Tensor, "fields H W"]:
     """Enlarge a field to the size of `guide`, with edges where the guide has them.
 

@@ -1,4 +1,4 @@
-"""Forty submissions that are hostile, broken or odd, and what each must come to.
+"""Submissions that are hostile, broken or odd, and what each must come to.
 
 Each runs on the tiny course. Code goes where a student would put it: into the answer cells, or into
 a cell of their own.
@@ -27,7 +27,7 @@ class Case:
         points: of the two tested parts.
         flag: words of the sentence that the instructor reads; empty if there is none.
         answers: by grade_id.
-        extra: code of a cell that the student put before the second answer.
+        extra: code of cells that the student put before the second answer.
         heavy: much work for the machine, which, if busy, may stop it: then the flag says so.
         change: what happened to the notebook on its way; it returns the file's text.
     """
@@ -35,7 +35,7 @@ class Case:
     points: tuple[int, int]
     flag: str = ""
     answers: dict | None = None
-    extra: str = ""
+    extra: tuple[str, ...] = ()
     heavy: bool = False
     change: Callable[[NotebookNode], NotebookNode | str] = lambda notebook: notebook
 
@@ -146,6 +146,7 @@ def differences(signal):
         frame = frame.f_back
     return signal[1:] - signal[:-1]
 """
+SHARE_MEMORY = "import mmap; hoard = [mmap.mmap(-1, 2**30) for _ in range(10**3)]"
 DELETE = """
 import shutil, pathlib
 for path in ("/tmp", "/home", "/work", "/var", "/etc", os.getcwd(), *torch.__path__):
@@ -196,44 +197,37 @@ import multiprocessing, subprocess
 subprocess.run(["true"])
 """
 
-CASES = {
+CASES = {  # graded from end to end, which takes two kernels each
     "right": Case(BOTH),
     "untouched": Case(NONE, answers={}),
     "wrong": Case(NONE, answers=WRONG),
     "visible-only": Case(NONE, answers=RIGHT | {
         "differences": "def differences(signal):\n    return torch.tensor([1.0, 2.0, -1.0])",
         "integrate": "def integrate(slopes, start):\n    return SIGNAL"}),
-    "endless-loop": Case(BOTH, "was stopped after", extra="while True: pass"),
+    "endless-loop": Case(BOTH, "was stopped after", extra=("while True: pass",)),
     "endless-function": Case(NONE, "took too long", answers=RIGHT | {
         "differences": "def differences(signal):\n    while True: pass"}),
-    "stubborn-loop": Case(FIRST, "could not be interrupted", extra=STUBBORN),
-    "an-hour": Case(BOTH, "was stopped after", extra="import time; time.sleep(3600)"),
-    "many-hours": Case(FIRST, "the whole notebook took too long", extra="#", change=lambda nb: (
+    "stubborn-loop": Case(FIRST, "could not be interrupted", extra=(STUBBORN,)),
+    "an-hour": Case(BOTH, "was stopped after", extra=("import time; time.sleep(3600)",)),
+    "many-hours": Case(FIRST, "the whole notebook took too long", extra=("#",), change=lambda nb: (
         [nb.cells.insert(4, new_code_cell("import time; time.sleep(3600)")) for _ in range(9)], nb,
     )[1]),
     "memory-bomb": Case(
-        BOTH, extra="hoard = [bytearray(2**28) for _ in range(10**5)]", heavy=True),
-    "shared-memory-bomb": Case(
-        BOTH, extra="import mmap; hoard = [mmap.mmap(-1, 2**30) for _ in range(10**3)]"),
-    "fork-bomb": Case(BOTH, extra=FORK),
-    "kernel-killed": Case(FIRST, "its kernel died", extra="os.kill(os.getpid(), 9)"),
-    "segfault": Case(FIRST, "its kernel died", extra="import ctypes; ctypes.string_at(0)"),
-    "sys-exit": Case(BOTH, extra="import sys; sys.exit(0)"),
-    "hard-exit": Case(FIRST, "its kernel died", extra="os._exit(0)"),
-    "forged-checks": Case(NONE, answers=WRONG, extra=FORGE_CHECKS),
-    "dropped-asserts": Case(NONE, answers=WRONG, extra=DROP_ASSERTS),
+        BOTH, extra=("hoard = [bytearray(2**28) for _ in range(10**5)]",), heavy=True),
+    "breaks-things": Case(BOTH, extra=("import sys; sys.exit(0)", FORK, SHARE_MEMORY, DELETE)),
+    "looks-around": Case(BOTH, extra=(READ_DISK, NETWORK, WIDGETS, SCRIPTS)),
+    "kernel-killed": Case(FIRST, "its kernel died", extra=("os.kill(os.getpid(), 9)",)),
+    "segfault": Case(FIRST, "its kernel died", extra=("import ctypes; ctypes.string_at(0)",)),
+    "hard-exit": Case(FIRST, "its kernel died", extra=("os._exit(0)",)),
+    "forged-checks": Case(NONE, answers=WRONG, extra=(FORGE_CHECKS,)),
+    "dropped-asserts": Case(NONE, answers=WRONG, extra=(DROP_ASSERTS,)),
     "forged-globals": Case(NONE, answers=WRONG | {"integrate": FORGE_GLOBALS}),
     "forged-answers": Case(NONE, answers=WRONG | {
         "differences": FORGE_ANSWERS + WRONG["differences"]}),
-    "reads-disk": Case(BOTH, extra=READ_DISK),
     "reads-memory": Case(BOTH, answers=RIGHT | {"differences": READ_MEMORY},
                          change=lambda nb: (nb.cells.append(new_code_cell("print(seen)")), nb)[1]),
-    "deletes-files": Case(BOTH, extra=DELETE),
-    "network": Case(BOTH, extra=NETWORK),
-    "prints-200-MB": Case(BOTH, "printed more than", extra=FLOOD, heavy=True),
-    "fills-disk": Case(FIRST, "filled the folder", extra=FILL),
-    "widgets-only": Case(BOTH, extra=WIDGETS),
-    "scripts": Case(BOTH, extra=SCRIPTS),
+    "prints-200-MB": Case(BOTH, "printed more than", extra=(FLOOD,), heavy=True),
+    "fills-disk": Case(FIRST, "filled the folder", extra=(FILL,)),
     "missing-import": Case(FIRST, answers=RIGHT | {
         "integrate": "import no_such_module\n" + SUM_RIGHT}),
     "renamed-function": Case(FIRST, answers=RIGHT | {
@@ -242,10 +236,14 @@ CASES = {
     "deleted-cells": Case(FIRST, "was missing", change=lambda nb: _without(
         nb, "check_differences", "integrate", "check_integrate")),
     "duplicated-cells": Case(BOTH, "was there twice", change=_twice),
-    "no-code-left": Case(NONE, "was missing", change=_gone("code")),
     "changed-settings": Case(BOTH, "settings of cell", change=_resettled),
     "changed-tests": Case(NONE, "was changed", answers=WRONG | {
         "check_differences": "pass", "check_integrate": "pass"}),
+    "half-a-file": Case(NONE, "not a notebook", change=lambda nb: json.dumps(nb)[:900]),
+}
+MENDED = {  # files whose code is that of "right" or "untouched" before any of it runs
+    **{name: CASES[name] for name in ("changed-settings", "half-a-file")},
+    "no-code-left": Case(NONE, "was missing", change=_gone("code")),
     "lost-metadata": Case(BOTH, "settings of cell", change=_stripped),
     "old-format": Case(BOTH, change=_format_3),
     "future-format": Case(NONE, "not a notebook", change=lambda nb: json.dumps(
@@ -253,7 +251,6 @@ CASES = {
     "empty-file": Case(NONE, "is empty", change=lambda nb: ""),
     "a-web-page": Case(NONE, "not a notebook", change=lambda nb: "<html>Sign in</html>"),
     "not-a-dictionary": Case(NONE, "not a notebook", change=lambda nb: "[1, 2, 3]"),
-    "half-a-file": Case(NONE, "not a notebook", change=lambda nb: json.dumps(nb)[:900]),
 }
 
 
@@ -261,8 +258,9 @@ def submission(case: Case, notebook: NotebookNode, **values: int) -> NotebookNod
     """The case's file, from the release."""
     for grade_id, answer in (RIGHT if case.answers is None else case.answers).items():
         find(notebook, grade_id).source = answer
-    if case.extra:
-        place = notebook.cells.index(find(notebook, "integrate"))
-        extra = case.extra.replace("{port}", str(values.get("port", 0)))
-        notebook.cells.insert(place, new_code_cell(extra, id="extra"))
+    place = notebook.cells.index(find(notebook, "integrate"))
+    notebook.cells[place:place] = [
+        new_code_cell(extra.replace("{port}", str(values.get("port", 0))), id=f"extra-{number}")
+        for number, extra in enumerate(case.extra)
+    ]
     return case.change(notebook)

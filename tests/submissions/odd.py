@@ -54,9 +54,22 @@ def _thousands(folder: Path) -> None:
         write("x", folder / f"frames/{number}.txt")
 
 
+def _no_date(folder: Path) -> None:
+    write("the other day", folder / "timestamp.txt")
+
+
+def _date(folder: Path) -> None:
+    write("2026-11-28 12:00:00 UTC", folder / "timestamp.txt")
+
+
 def _gigabytes(folder: Path) -> None:
     with open(folder / "film.mp4", "wb") as file:
         file.truncate(3 << 30)
+
+
+def _all_at_once(folder: Path) -> None:
+    for make in (_no_plain_files, _thousands, _gigabytes, _no_date):
+        make(folder)
 
 
 def _huge_notebook(folder: Path) -> None:
@@ -87,17 +100,21 @@ ODD = {
     "thousands-of-files": Odd(BOTH, "3300 of the files were set aside", _thousands),
     "gigabytes": Odd(BOTH, "film.mp4", _gigabytes),
     "huge-notebook": Odd(NONE, "more than 200 MB", _huge_notebook),
-    "no-date": Odd(BOTH, "timestamp.txt", lambda f: write("the other day", f / "timestamp.txt")),
-    "a-date": Odd(BOTH, "", lambda f: write("2026-11-28 12:00:00 UTC", f / "timestamp.txt")),
-    "x" * 245: Odd(BOTH, "", lambda folder: None),
+    "no-date": Odd(BOTH, "timestamp.txt", _no_date),
+    "a-date": Odd(BOTH, "", _date),
     "strange-cells": Odd(BOTH, "thousands of cells", _strange_cells),
     "copy": Odd(BOTH, "the copy beside it was graded", _copy),
 }
+GRADED = {  # from end to end, which takes two kernels each
+    **{name: ODD[name] for name in ("linked", "huge-notebook", "strange-cells", "copy")},
+    "all-at-once": Odd(BOTH, "of the files were set aside", _all_at_once),
+    "x" * 245: Odd(BOTH, "", _date),
+}
 
 
-def hand_in_odd(course: Course) -> None:
+def hand_in_odd(course: Course, submissions: dict[str, Odd]) -> None:
     """All of them, in the course's folder of what was handed in."""
-    for student, odd in ODD.items():
+    for student, odd in submissions.items():
         path = course.notebook("submitted", NAME, student)
         write(filled_in(course, **RIGHT), path)
         odd.make(path.parent)
