@@ -12,7 +12,7 @@ from course_lib.encoders import Encoder, EncoderConfig, load_encoder
 from course_lib.generators.dcgan import DCGAN, DCGANConfig, Discriminator
 from course_lib.losses import pixel_loss
 from course_lib.training.encoder import EncoderRecipe, EncoderTraining
-from course_lib.training.export import export_encoder
+from course_lib.training.export import export
 from course_lib.weights import StoredWeights, save_weights
 from tests.test_projection import tame
 
@@ -109,7 +109,7 @@ def test_what_ships_has_its_held_out_loss_on_the_card(generator, data, tmp_path)
     training = EncoderTraining(recipe, generator, data)
     training.step()
     (tmp_path / "log.jsonl").write_text(json.dumps({"pictures": 4, "seconds": 60}) + "\n")
-    card = export_encoder(training.state(), "shoes", tmp_path, tmp_path)
+    card = export(EncoderTraining, training.state(), "shoes", tmp_path, tmp_path, lambda r: data)
     expected = training.held_out_loss()["pixels"]
     assert card.measured["held-out losses"]["pixels"] == pytest.approx(expected, abs=1e-4)
     assert (tmp_path / "shoes-encoder.safetensors").stat().st_size == card.bytes < 8e6

@@ -12,7 +12,6 @@
 
 import argparse
 import os
-from pathlib import Path
 
 import torch
 
@@ -23,7 +22,10 @@ from course_lib.training.loop import train
 def main() -> None:
     """Read the command line, train, stop."""
     parser = _parser()
-    options = parser.parse_args()
+    options, unknown = parser.parse_known_args()
+    if unknown:
+        parser.error(f"{unknown[0]} is nothing that {options.family} takes: leave it out, or look "
+                     f"at {options.family} --help")
     try:
         _run(options)
     except (ValueError, OSError) as error:  # of options, data, weights and folders: a sentence each
@@ -36,24 +38,13 @@ def _parser() -> argparse.ArgumentParser:
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="family", metavar="family", required=True)
     for name, family in sorted(FAMILIES.items()):
-        command = commands.add_parser(name, help=family.__doc__.splitlines()[0])
-        command.add_argument("recipe", choices=sorted(family.recipes), metavar="recipe",
-                             help=", ".join(sorted(family.recipes)))
-        command.add_argument("--data", required=True, help="zip or folder of square pictures")
-        command.add_argument("--out", required=True, type=Path, help="checkpoint, log and sheets")
-        command.add_argument("--start-from", type=Path, help="shipped weights to go on from")
-        command.add_argument("--minutes", type=float,
-                             help="stop after so long; run again to go on")
-        command.add_argument("--share", type=float, default=1, help="of the recipe's pictures")
-        command.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-        family.add_options(command)
+        family.add_options(commands.add_parser(name, help=family.__doc__.splitlines()[0]))
     return parser
 
 
 def _run(options: argparse.Namespace) -> None:
     """Train what the command line asks for, or go on with it."""
     family, resumes = FAMILIES[options.family], (options.out / "checkpoint.pt").exists()
-    _check(options)
     family.check_options(options, resumes=resumes)
     device, rank, processes = _place(options.device)
     recipe = family.recipes[options.recipe].shortened(options.share)
@@ -68,16 +59,6 @@ def _run(options: argparse.Namespace) -> None:
     train(training, options.out, minutes=options.minutes, writer=rank == 0)
     if training.done and rank == 0:
         print(f"The recipe is over, after {training.seen:,} pictures: export it, or raise --share.")
-
-
-def _check(options: argparse.Namespace) -> None:
-    """Refuse what no family can work with."""
-    if options.start_from and not options.start_from.exists():
-        raise ValueError(
-            f"--start-from {options.start_from} does not exist: pass a file, such as "
-            f"course_lib/assets/{options.recipe}.safetensors")
-    if options.minutes is not None and not options.minutes >= 0:
-        raise ValueError(f"--minutes {options.minutes:g} is no span of time: pass 0 or more")
 
 
 def _place(name: str) -> tuple[torch.device, int, int]:

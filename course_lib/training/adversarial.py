@@ -7,6 +7,7 @@ the losses are those of `objective`, unless it has its own.
 import copy
 from abc import abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -48,7 +49,7 @@ class AdversarialTraining(Training):
 
     model = "generator"
     parts = ("generator", "average", "discriminator", "g_optimizer", "d_optimizer")
-    ships = {"average": "G_ema.", "discriminator": "D."}
+    ships: ClassVar = {"average": "G_ema.", "discriminator": "D."}
 
     def __init__(self, recipe: AdversarialRecipe, data: Dataset, *, device: torch.device,
                  rank: int = 0, processes: int = 1):

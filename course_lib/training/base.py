@@ -92,8 +92,6 @@ class Training(ABC):
     def learn(self) -> Losses:
         """Draw a batch and learn from it; the losses."""
 
-    # ------------------------------------------------------------------ steps
-
     @property
     def done(self) -> bool:
         """Whether the recipe's pictures have been shown."""
@@ -143,8 +141,6 @@ class Training(ABC):
         """The network that is exported: the averaged one, if there is one."""
         return getattr(self, self.model) if self.average is None else self.average
 
-    # ------------------------------------------------------------ checkpoints
-
     def state(self) -> dict:
         """All that training goes on from; tensors and numbers only."""
         cuda = torch.cuda.get_rng_state() if self.device.type == "cuda" else None
@@ -190,11 +186,17 @@ class Training(ABC):
         found = {name: getattr(self, name) for name in self.parts}
         return {name: one for name, one in found.items() if one is not None}
 
-    # --------------------------------------------------------- the command line
-
     @classmethod
     def add_options(cls, parser: argparse.ArgumentParser) -> None:
-        """Options that only this family has."""
+        """What the command line takes for every family; one with more adds it."""
+        parser.add_argument("recipe", choices=sorted(cls.recipes), metavar="recipe",
+                            help=", ".join(sorted(cls.recipes)))
+        parser.add_argument("--data", required=True, help="zip or folder of square pictures")
+        parser.add_argument("--out", required=True, type=Path, help="checkpoint, log and sheets")
+        parser.add_argument("--start-from", type=Path, help="shipped weights to go on from")
+        parser.add_argument("--minutes", type=float, help="stop after so long; run again to go on")
+        parser.add_argument("--share", type=float, default=1, help="of the recipe's pictures")
+        parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
 
     @classmethod
     def check_options(cls, options: argparse.Namespace, *, resumes: bool) -> None:
@@ -205,6 +207,9 @@ class Training(ABC):
         Raises:
             ValueError: in a sentence for whoever wrote the command line.
         """
+        require_file(options.start_from, "--start-from", f"{options.recipe}.safetensors")
+        if options.minutes is not None and not options.minutes >= 0:
+            raise ValueError(f"--minutes {options.minutes:g} is no span of time: pass 0 or more")
 
     @classmethod
     def build(cls, recipe: Recipe, options: argparse.Namespace, **place) -> Self:
@@ -219,8 +224,6 @@ class Training(ABC):
         """Take what a new run is to start from."""
         if options.start_from:
             self.start_from(read_weights(options.start_from))
-
-    # ---------------------------------------------------------------- the export
 
     @classmethod
     def tensors(cls, state: dict) -> dict[str, Tensor]:
@@ -245,3 +248,16 @@ class Training(ABC):
             recognized: how many of the sheet's 100 samples a person recognised.
         """
         return report_generator(path, cls.settings(state), pictures, run, recognized)
+
+
+def require_file(path: Path | None, option: str, example: str) -> None:
+    """That what an option names exists, if it names anything.
+
+    Raises:
+        ValueError: it doesn't.
+    """
+    if path is not None and not path.exists():
+        raise ValueError(
+            f"{option} {path} does not exist, so there is nothing to begin with: pass a file, such "
+            f"as course_lib/assets/{example}"
+        )

@@ -1,10 +1,13 @@
-"""Training a classifier of attributes on labelled photos, roughened so that it reads samples too."""
+"""Training a classifier of attributes on labelled photos.
+
+The photos are roughened, so that it reads samples, too.
+"""
 
 import argparse
 from collections.abc import Callable
 from dataclasses import KW_ONLY, asdict, dataclass
 from pathlib import Path
-from typing import Self
+from typing import ClassVar, Self
 
 import torch
 import torch.nn.functional as F
@@ -113,7 +116,7 @@ def roughen(images: Tensor, rng: torch.Generator) -> Tensor:
 
 
 class ClassifierTraining(DescentTraining):
-    """The classifier; its labels are drawn with the pictures.
+    """A classifier of attributes; its labels are drawn with the pictures.
 
     Attributes:
         labels, held_labels: of what it learns from, and of what it never sees.
@@ -123,7 +126,7 @@ class ClassifierTraining(DescentTraining):
     recipes = RECIPES
     model = "classifier"
     parts = ("classifier", "optimizer")
-    ships = {"classifier": ""}
+    ships: ClassVar = {"classifier": ""}
 
     def __init__(self, recipe: ClassifierRecipe, data: Dataset, labels: Tensor, *,
                  device: torch.device, rank: int = 0, processes: int = 1):
@@ -148,7 +151,7 @@ class ClassifierTraining(DescentTraining):
                                  weight_decay=0.02)
 
     def draw(self) -> tuple[Tensor, Tensor]:
-        """Pictures (n, 3, r, r), in [0, 1] but for their augmentation, and labels (n, questions)."""
+        """Augmented pictures (n, 3, r, r), about [0, 1], and their labels (n, questions)."""
         recipe = self.recipe
         chosen = torch.randint(len(self.data), (recipe.batch,), generator=self.rng)
         images = self.data[chosen.to(self.device)].float() / 255

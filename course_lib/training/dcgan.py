@@ -46,7 +46,7 @@ RECIPES = {
 
 
 class DCGANTraining(AdversarialTraining):
-    """The two players, at one resolution."""
+    """DCGAN: two players, at one resolution."""
 
     family = architecture = "dcgan"
     recipes = RECIPES

@@ -6,6 +6,7 @@ So learn inverting networks and classifiers, and every generator without an oppo
 import copy
 from abc import abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -35,7 +36,7 @@ class DescentTraining(Training):
 
     model = "model"
     parts = ("model", "average", "optimizer")
-    ships = {"average": "G_ema."}
+    ships: ClassVar = {"average": "G_ema."}
 
     def __init__(self, recipe: DescentRecipe, data: Dataset, *, device: torch.device,
                  rank: int = 0, processes: int = 1):

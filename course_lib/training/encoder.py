@@ -10,7 +10,7 @@ import argparse
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Self
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -64,7 +64,7 @@ class EncoderTraining(DescentTraining):
     recipes = RECIPES
     model = "encoder"
     parts = ("encoder", "average", "optimizer")
-    ships = {"average": ""}
+    ships: ClassVar = {"average": ""}
 
     def __init__(self, recipe: EncoderRecipe, generator: Generator, data: Dataset, *,
                  rank: int = 0, processes: int = 1):

@@ -36,6 +36,7 @@ from course_lib.generators.base import part
 from course_lib.generators.stylegan2_networks import StyleGAN2Config
 from course_lib.training import stylegan2
 from course_lib.training.adversarial import AdversarialTraining, adam_with_mapping, lazy_adam
+from course_lib.training.base import require_file
 from course_lib.training.objective import take_over
 from course_lib.training.stylegan2 import Stage, StyleGAN2Training
 from course_lib.training.widen import deepened, widened
@@ -75,29 +76,28 @@ RECIPES = {
 
 
 class PolishTraining(StyleGAN2Training):
-    """StyleGAN2's generator, a DCGAN's discriminator."""
+    """A grown StyleGAN2, against a DCGAN's discriminator."""
 
     family = "polish"
     recipes = RECIPES
 
     @classmethod
     def add_options(cls, parser: argparse.ArgumentParser) -> None:
-        """Where the discriminator comes from."""
+        """And where the discriminator comes from."""
+        super().add_options(parser)
         parser.add_argument("--critic", type=Path,
                             help="at first: weights of a DCGAN of the same pictures")
 
     @classmethod
     def check_options(cls, options: argparse.Namespace, *, resumes: bool) -> None:
         """There must be something to polish."""
-        if options.critic and not options.critic.exists():
-            raise ValueError(
-                f"--critic {options.critic} does not exist: pass a file, such as "
-                f"course_lib/assets/cats-dcgan.safetensors.")
+        super().check_options(options, resumes=resumes)
+        require_file(options.critic, "--critic", f"{options.recipe}-dcgan.safetensors")
         if not (options.start_from or resumes):
             raise ValueError(
                 "there is nothing to polish: pass the weights of a StyleGAN2, --start-from "
                 "course_lib/assets/cats.safetensors, and, unless they were polished before, those "
-                "of a DCGAN, --critic course_lib/assets/cats-dcgan.safetensors.")
+                "of a DCGAN, --critic course_lib/assets/cats-dcgan.safetensors")
 
     def begin(self, options: argparse.Namespace) -> None:
         """Take the pictures' painter, and its critic if it comes from another file."""

@@ -154,7 +154,7 @@ class ProjectedTraining(AdversarialTraining):
     def settings(cls, state: dict) -> dict[str, object]:
         """Of whichever family the generator is."""
         styled = any(key.startswith("mapping.") for key in state["average"])
-        return super().settings(state) | {"family": "stylegan2" if styled else "dcgan"}
+        return {"family": "stylegan2" if styled else "dcgan", "pictures": state["seen"]}
 
     def paint(self) -> Tensor:
         """A batch of generated pictures in [-1, 1]."""

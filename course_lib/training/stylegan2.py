@@ -24,7 +24,7 @@ from course_lib.generators.stylegan2_networks import (
 from course_lib.training.adversarial import AdversarialRecipe, AdversarialTraining, lazy_adam
 from course_lib.training.base import Losses
 from course_lib.training.codes import center_mean, mixed_codes
-from course_lib.training.data import Dataset, halved
+from course_lib.training.data import halved
 from course_lib.training.objective import PathLength, generator_loss, precision
 from course_lib.weights import StoredWeights
 
@@ -114,7 +114,7 @@ RECIPES = {
 
 
 class StyleGAN2Training(AdversarialTraining):
-    """The two players, growing.
+    """StyleGAN2: two players that grow.
 
     Attributes:
         level: the stage that is being trained; fade: how much of its resolution counts, 0 to 1.
@@ -143,7 +143,7 @@ class StyleGAN2Training(AdversarialTraining):
 
     def build_players(self) -> None:
         """Those of the first stage."""
-        self._enter(0)
+        self.enter(0)
 
     def players(self) -> dict[str, nn.Module]:
         """Of this stage's size, before they have learnt anything."""
@@ -172,7 +172,7 @@ class StyleGAN2Training(AdversarialTraining):
         begin = 1000 * sum(stage.thousands for stage in self.recipe.stages[: self.level])
         if self.seen >= begin + 1000 * self.stage.thousands and not self.done:
             begin += 1000 * self.stage.thousands
-            self._enter(self.level + 1)
+            self.enter(self.level + 1)
         length = 1000 * min(self.recipe.fade_thousands, self.stage.thousands)
         self.fade = min(1.0, (self.seen - begin) / length) if self.outgoing and length else 1.0
         return super().learn()
@@ -199,7 +199,7 @@ class StyleGAN2Training(AdversarialTraining):
     def load(self, state: dict) -> None:
         """Go on from a stored `state`, at its stage."""
         for level in range(1, state["level"] + 1):
-            self._enter(level)
+            self.enter(level)
         if "outgoing" not in state:  # it went on from shipped weights
             self.outgoing, self.fade = None, 1.0
         super().load(state)
@@ -216,11 +216,11 @@ class StyleGAN2Training(AdversarialTraining):
                 f"StyleGAN2's discriminator, but this recipe goes on from {resolutions} with one: "
                 f"take weights that this recipe made, or polish them."
             )
-        self._enter(resolutions.index(end))
+        self.enter(resolutions.index(end))
         self.outgoing, self.fade = None, 1.0
         super().start_from(weights)
 
-    def _enter(self, level: int) -> None:
+    def enter(self, level: int) -> None:
         """Build the players of a stage, on what those of the stage before have learnt."""
         self.level, self.outgoing, average = level, None, None
         with torch.random.fork_rng(devices=[]):  # the same new weights in every process
