@@ -16,7 +16,7 @@ from course_lib.weights import StoredWeights, save_weights
 
 CPU = torch.device("cpu")
 SMALL = DCGANConfig(32, 8, 12)
-TINY = Recipe(0.064, batch=8, resolution=16, width=8, z_dim=6, r1_every=2, flip=True)
+TINY = Recipe(thousands=0.064, batch=8, resolution=16, width=8, z_dim=6, r1_every=2, flip=True)
 
 
 def random_weights(config: DCGANConfig, rng: torch.Generator) -> StoredWeights:

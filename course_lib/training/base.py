@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -46,7 +46,7 @@ class Recipe:
     ema_thousands: float | int = 10
     seed: int = 0
 
-    def shortened(self, share: float | int) -> Self:
+    def shortened(self, share: float | int) -> "Recipe":
         """The same recipe with a share of its pictures, for a trial."""
         return replace(self, thousands=self.thousands * share)
 
@@ -212,7 +212,7 @@ class Training(ABC):
             raise ValueError(f"--minutes {options.minutes:g} is no span of time: pass 0 or more")
 
     @classmethod
-    def build(cls, recipe: Recipe, options: argparse.Namespace, **place) -> Self:
+    def build(cls, recipe: Recipe, options: argparse.Namespace, **place) -> "Training":
         """The run that the command line asks for, before its first step.
 
         Args:

@@ -7,7 +7,7 @@ import argparse
 from collections.abc import Callable
 from dataclasses import KW_ONLY, asdict, dataclass
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -134,7 +134,9 @@ class ClassifierTraining(DescentTraining):
         self.labels, self.held_labels = held_out(labels, recipe.held_out)
 
     @classmethod
-    def build(cls, recipe: ClassifierRecipe, options: argparse.Namespace, **place) -> Self:
+    def build(
+        cls, recipe: ClassifierRecipe, options: argparse.Namespace, **place
+    ) -> "ClassifierTraining":
         """With the labels beside the pictures."""
         data = read_pictures(options.data, recipe.resolution)
         labels = answer(recipe.questions, read_labels(options.data), data)

@@ -10,7 +10,7 @@ import argparse
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -76,7 +76,7 @@ class EncoderTraining(DescentTraining):
     @classmethod
     def build(
         cls, recipe: EncoderRecipe, options: argparse.Namespace, *, device: torch.device, **place
-    ) -> Self:
+    ) -> "EncoderTraining":
         """For the generator of the recipe's name."""
         generator = load_generator(options.recipe, device=device)
         return cls(recipe, generator, read_pictures(options.data, generator.resolution), **place)

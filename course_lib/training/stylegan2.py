@@ -7,7 +7,6 @@ generator allows); Karras et al., "Analyzing and Improving the Image Quality of 
 
 import copy
 from dataclasses import KW_ONLY, dataclass, field, replace
-from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -89,7 +88,7 @@ class Recipe(StyleRecipe):
                             ("batch", last.batch)):
             object.__setattr__(self, name, value)
 
-    def shortened(self, share: float | int) -> Self:
+    def shortened(self, share: float | int) -> "Recipe":
         """The same recipe with a share of each stage's pictures, for a trial."""
         stages = (replace(stage, thousands=stage.thousands * share) for stage in self.stages)
         return replace(self, stages=tuple(stages))
