@@ -47,7 +47,7 @@ class AdversarialTraining(Training):
         pictures: the set, at the resolution that is trained.
     """
 
-    model = "generator"
+    learner = "generator"
     parts = ("generator", "average", "discriminator", "g_optimizer", "d_optimizer")
     ships: ClassVar = {"average": "G_ema.", "discriminator": "D."}
 

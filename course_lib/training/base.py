@@ -56,7 +56,7 @@ class Training(ABC):
 
     Of a class:
         family, recipes: as the command line knows them.
-        model: the part whose weights are averaged.
+        learner: the part whose weights are averaged.
         parts: attributes with a state of their own, networks and optimisers, as a checkpoint calls
             them; counts: plain values beside them.
         ships: of the exported file, which part's weights are stored under which prefix.
@@ -72,7 +72,7 @@ class Training(ABC):
 
     family: ClassVar[str]
     recipes: ClassVar[Mapping[str, Recipe]]
-    model: ClassVar[str]
+    learner: ClassVar[str]
     parts: ClassVar[tuple[str, ...]]
     counts: ClassVar[tuple[str, ...]] = ("seen", "steps", "begun")
     ships: ClassVar[Mapping[str, str]]
@@ -111,7 +111,7 @@ class Training(ABC):
         self.steps += 1
         if self.average is not None:
             decay = ema_decay(shown, self.seen - self.begun, self.recipe.ema_thousands)
-            update_ema(self.average, getattr(self, self.model), decay)
+            update_ema(self.average, getattr(self, self.learner), decay)
         return {name: value.detach() for name, value in losses.items()}
 
     def rate(self, full: float, progress: float) -> float:
@@ -139,7 +139,7 @@ class Training(ABC):
     @property
     def kept(self) -> nn.Module:
         """The network that is exported: the averaged one, if there is one."""
-        return getattr(self, self.model) if self.average is None else self.average
+        return getattr(self, self.learner) if self.average is None else self.average
 
     def state(self) -> dict:
         """All that training goes on from; tensors and numbers only."""
@@ -177,7 +177,7 @@ class Training(ABC):
         """
         for name, prefix in self.ships.items():
             tensors = part(weights.tensors, prefix)
-            for network in {name, self.model} if name == "average" else {name}:
+            for network in {name, self.learner} if name == "average" else {name}:
                 take_over(getattr(self, network), tensors, network,
                           "take weights that this recipe made")
         self.seen = int(weights.settings.get("pictures", 0))

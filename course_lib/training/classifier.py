@@ -124,7 +124,7 @@ class ClassifierTraining(DescentTraining):
 
     family, suffix, grid = "classifier", "-classifier", None
     recipes = RECIPES
-    model = "classifier"
+    learner = "classifier"
     parts = ("classifier", "optimizer")
     ships: ClassVar = {"classifier": ""}
 

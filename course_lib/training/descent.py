@@ -34,7 +34,7 @@ class DescentTraining(Training):
         data: what it learns from; held: what it never sees.
     """
 
-    model = "model"
+    learner = "model"
     parts = ("model", "average", "optimizer")
     ships: ClassVar = {"average": "G_ema."}
 
@@ -49,7 +49,7 @@ class DescentTraining(Training):
         self.data, self.held = held_out(data, recipe.held_out)
         self.data = self.data.to(device)
         network = self.network().to(device, memory_format=torch.channels_last)
-        setattr(self, self.model, network)
+        setattr(self, self.learner, network)
         self.average = copy.deepcopy(network).eval() if recipe.ema_thousands else None
         self.optimizer = self.new_optimizer(network)
         self.keep_rates(self.optimizer)

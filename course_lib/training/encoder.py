@@ -62,7 +62,7 @@ class EncoderTraining(DescentTraining):
 
     family, suffix, grid = "encoder", "-encoder", 8
     recipes = RECIPES
-    model = "encoder"
+    learner = "encoder"
     parts = ("encoder", "average", "optimizer")
     ships: ClassVar = {"average": ""}
 
