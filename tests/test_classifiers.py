@@ -103,6 +103,12 @@ def test_questions_of_colour_are_not_asked_of_grey_photos(rng):
     assert ask(records, pictures).nan_to_num(-1).tolist() == [0, 1, -1]
 
 
+def test_what_a_label_is_unsure_of_stays_unknown():
+    ask = one_of("type", "shirt", unsure=("top",))
+    records = [{"type": kind} for kind in ("shirt", "top", "hat")]
+    assert ask(records, torch.zeros(3, 3, 4, 4).byte()).nan_to_num(-1).tolist() == [1, -1, 0]
+
+
 def test_each_picture_is_roughened_and_keeps_its_mean(rng):
     images = torch.rand(8, 3, 32, 32, generator=rng)
     rough = roughen(images, rng)
@@ -187,6 +193,27 @@ def test_a_missing_classifier_or_label_names_the_way_out(tmp_path, rng):
         load_classifier(tame(rng))
     with pytest.raises(ValueError, match=r"labels\.json"):
         read_labels(tmp_path)
+
+
+def test_questions_about_clothes_are_answered_by_their_labels():
+    records = [{"type": kind, "color": color, "patterned": color == "pink"} for kind, color in
+               (("t-shirt", "pink"), ("top", "white"), ("hat", "black"), ("shoes", "turquoise"))]
+    recipe = RECIPES["clothes"]
+    answers = answer(recipe.questions, records, torch.zeros(4, 3, 32, 32).byte())
+    found = dict(zip(recipe.questions, answers.nan_to_num(-1).T.tolist(), strict=True))
+    assert found["t-shirt"] == [1, -1, 0, 0] and found["hat"] == [0, 0, 1, 0]
+    assert found["red or pink"] == [1, 0, 0, 0] and found["blue"] == [0, 0, 0, 1]
+    assert found["colourful"] == [1, 0, 0, 1] and found["patterned"] == [1, 0, 0, 0]
+    assert found["white or beige"] == [0, 1, 0, 0] and found["black"] == [0, 0, 1, 0]
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason="the photographs are not beside the project")
+def test_every_question_about_clothes_has_both_answers_often_enough():
+    records, recipe = read_labels(DATA / "clothes.zip"), RECIPES["clothes"]
+    answers = answer(recipe.questions, records, torch.zeros(len(records), 3, 1, 1).byte())
+    for index, question in enumerate(recipe.questions):
+        for value in (0, 1):
+            assert (answers[:, index] == value).float().mean() > 0.03, question
 
 
 def test_a_shortened_recipe_shows_fewer_pictures(recipe):

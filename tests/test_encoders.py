@@ -11,7 +11,7 @@ from course_lib import encoders
 from course_lib.encoders import Encoder, EncoderConfig, load_encoder
 from course_lib.generators.dcgan import DCGAN, DCGANConfig, Discriminator
 from course_lib.losses import pixel_loss
-from course_lib.training.encoder import EncoderRecipe, EncoderTraining
+from course_lib.training.encoder import RECIPES, EncoderRecipe, EncoderTraining
 from course_lib.training.export import export
 from course_lib.weights import StoredWeights, save_weights
 from tests.test_projection import tame
@@ -102,6 +102,22 @@ def test_families_without_w_are_inverted_to_z(rng):
     assert training.average.space == "z"
     images = torch.rand(2, 3, 16, 16, generator=rng)
     assert pixel_loss(generator.decode(training.average(images)), images).shape == (2,)
+
+
+def test_there_are_recipes_for_the_generators_of_the_course():
+    wanted = {"cats", "cats-128", "cats-dcgan", "clothes", "clothes-dcgan", "shirts"}
+    assert wanted <= RECIPES.keys()
+    for name, recipe in RECIPES.items():
+        size = 128 if "128" in name else 64
+        network = Encoder(EncoderConfig(size, "z", 1, 8, recipe.widths))
+        assert network(torch.rand(1, 3, size, size)).shape == (1, 8)
+
+
+def test_the_recipes_weights_add_the_loss_up(generator, data):
+    recipe = EncoderRecipe(batch=4, widths=(8, 8, 8), held_out=10, pixels=7, code=3)
+    training = EncoderTraining(recipe, generator, data)
+    loss, terms = training.loss(training.draw())
+    torch.testing.assert_close(loss, terms["perceptual"] + 7 * terms["pixels"] + 3 * terms["code"])
 
 
 def test_what_ships_has_its_held_out_loss_on_the_card(generator, data, tmp_path):
