@@ -12,10 +12,11 @@ from course_lib import classifiers
 from course_lib.classifiers import Classifier, ClassifierConfig, load_classifier
 from course_lib.generators import load_generator
 from course_lib.generators.base import Card
-from course_lib.training import classifier as training_of
-from course_lib.training.classifier import ClassifierRecipe, ClassifierTraining, one_of
+from course_lib.training import questions
+from course_lib.training.classifier import RECIPES, ClassifierRecipe, ClassifierTraining, roughen
 from course_lib.training.data import read_pictures
-from course_lib.training.export import export_classifier
+from course_lib.training.export import export
+from course_lib.training.questions import answer, one_of, read_labels
 from course_lib.weights import save_weights
 from tests.toys import tame
 
@@ -43,7 +44,7 @@ def recipe() -> ClassifierRecipe:
 @pytest.fixture
 def training(recipe, rng) -> ClassifierTraining:
     data, records = colored(400, rng)
-    return ClassifierTraining(recipe, data, training_of.answer(recipe, records, data),
+    return ClassifierTraining(recipe, data, answer(recipe.questions, records, data),
                               device=torch.device("cpu"))
 
 
@@ -62,10 +63,10 @@ def test_training_finds_the_attributes_of_pictures_it_never_saw(training):
 
 def test_unknown_labels_neither_teach_nor_test(recipe, rng):
     data, records = colored(200, rng)
-    labels = training_of.answer(recipe, records, data)
+    labels = answer(recipe.questions, records, data)
     unknown = labels.clone()
     unknown[:, 1] = torch.nan
-    unknown[training_of_first_held(recipe, len(data)), 1] = 1.0
+    unknown[first_held_out(recipe, len(data)), 1] = 1.0
     training = ClassifierTraining(recipe, data, unknown, device=torch.device("cpu"))
     loss = training.step()["cross-entropy"]
     assert loss.isfinite()
@@ -76,7 +77,7 @@ def test_unknown_labels_neither_teach_nor_test(recipe, rng):
     assert training.held_out_accuracy()["dark"]["commoner answer"] == 1
 
 
-def training_of_first_held(recipe, n: int) -> int:
+def first_held_out(recipe, n: int) -> int:
     """The first picture that training keeps for testing."""
     return int(torch.randperm(n, generator=torch.Generator().manual_seed(0))[n - recipe.held_out])
 
@@ -97,14 +98,20 @@ def test_a_resumed_run_is_the_same_run(training, recipe, rng):
 def test_questions_of_colour_are_not_asked_of_grey_photos(rng):
     pictures = torch.full((3, 3, 32, 32), 40, dtype=torch.uint8)
     pictures[1, 0] = 200
-    ask = training_of.between(training_of.coat_warmth, 0.1, 0.2, in_color=True)
+    ask = questions.between(questions.coat_warmth, 0.1, 0.2, in_color=True)
     records = [{"grey": False}, {"grey": False}, {"grey": True}]
     assert ask(records, pictures).nan_to_num(-1).tolist() == [0, 1, -1]
 
 
+def test_what_a_label_is_unsure_of_stays_unknown():
+    ask = one_of("type", "shirt", unsure=("top",))
+    records = [{"type": kind} for kind in ("shirt", "top", "hat")]
+    assert ask(records, torch.zeros(3, 3, 4, 4).byte()).nan_to_num(-1).tolist() == [1, -1, 0]
+
+
 def test_each_picture_is_roughened_and_keeps_its_mean(rng):
     images = torch.rand(8, 3, 32, 32, generator=rng)
-    rough = training_of.roughen(images, rng)
+    rough = roughen(images, rng)
     assert (rough - images).abs().mean(dim=(1, 2, 3)).min() > 1e-4
     torch.testing.assert_close(rough.mean(dim=(2, 3)), images.mean(dim=(2, 3)), atol=0.02, rtol=0)
 
@@ -132,7 +139,8 @@ def test_a_stored_classifier_comes_back_for_every_generator_of_its_kind(monkeypa
 def test_what_ships_has_its_accuracy_on_the_card(training, tmp_path):
     training.step()
     (tmp_path / "log.jsonl").write_text(json.dumps({"pictures": 4, "seconds": 60}) + "\n")
-    card = export_classifier(training.state(), "shoes", tmp_path, tmp_path)
+    card = export(ClassifierTraining, training.state(), "shoes", tmp_path, tmp_path,
+                  lambda resolution: training.data)
     assert card.measured["held-out"] == training.held_out_accuracy()
     assert "red" in card.quality and "(" in card.quality
     assert (tmp_path / "shoes-classifier.safetensors").stat().st_size == card.bytes
@@ -153,11 +161,11 @@ def test_the_shipped_ones_beat_the_commoner_answer_and_are_small(kind, rng):
 
 @pytest.mark.skipif(not DATA.is_dir(), reason="the photographs are not beside the project")
 def test_the_shipped_one_reads_real_photos():
-    labels = training_of.read_labels(DATA / "shoes.zip")
+    labels = read_labels(DATA / "shoes.zip")
     assert [label["file"] for label in labels] == sorted(label["file"] for label in labels)
-    recipe = training_of.RECIPES["shoes"]
+    recipe = RECIPES["shoes"]
     data = read_pictures(DATA / "shoes.zip", recipe.resolution)
-    answers = training_of.answer(recipe, labels, data)
+    answers = answer(recipe.questions, labels, data)
     order = torch.randperm(len(data), generator=torch.Generator().manual_seed(0))
     kept = order[-recipe.held_out :]
     classifier = load_classifier(load_generator("shoes", device="cpu"))
@@ -172,7 +180,7 @@ def test_the_shipped_one_reads_real_photos():
 @pytest.mark.parametrize("call, sentence", [
     (lambda c, r: c(torch.rand(1, 3, 8, 8)), "crop_square"),
     (lambda c, r: c.number("blue"), "'red', 'dark'"),
-    (lambda c, r: training_of.answer(r, [{"colour": "Red"}], torch.zeros(2, 3, 4, 4).byte()),
+    (lambda c, r: answer(r.questions, [{"colour": "Red"}], torch.zeros(2, 3, 4, 4).byte()),
      "one for each"),
 ])
 def test_a_wrong_call_says_what_to_do(call, sentence, recipe):
@@ -184,8 +192,29 @@ def test_a_missing_classifier_or_label_names_the_way_out(tmp_path, rng):
     with pytest.raises(FileNotFoundError, match="LabelTool"):
         load_classifier(tame(rng))
     with pytest.raises(ValueError, match=r"labels\.json"):
-        training_of.read_labels(tmp_path)
+        read_labels(tmp_path)
+
+
+def test_questions_about_clothes_are_answered_by_their_labels():
+    records = [{"type": kind, "color": color, "patterned": color == "pink"} for kind, color in
+               (("t-shirt", "pink"), ("top", "white"), ("hat", "black"), ("shoes", "turquoise"))]
+    recipe = RECIPES["clothes"]
+    answers = answer(recipe.questions, records, torch.zeros(4, 3, 32, 32).byte())
+    found = dict(zip(recipe.questions, answers.nan_to_num(-1).T.tolist(), strict=True))
+    assert found["t-shirt"] == [1, -1, 0, 0] and found["hat"] == [0, 0, 1, 0]
+    assert found["red or pink"] == [1, 0, 0, 0] and found["blue"] == [0, 0, 0, 1]
+    assert found["colourful"] == [1, 0, 0, 1] and found["patterned"] == [1, 0, 0, 0]
+    assert found["white or beige"] == [0, 1, 0, 0] and found["black"] == [0, 0, 1, 0]
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason="the photographs are not beside the project")
+def test_every_question_about_clothes_has_both_answers_often_enough():
+    records, recipe = read_labels(DATA / "clothes.zip"), RECIPES["clothes"]
+    answers = answer(recipe.questions, records, torch.zeros(len(records), 3, 1, 1).byte())
+    for index, question in enumerate(recipe.questions):
+        for value in (0, 1):
+            assert (answers[:, index] == value).float().mean() > 0.03, question
 
 
 def test_a_shortened_recipe_shows_fewer_pictures(recipe):
-    assert training_of.shortened(recipe, 0.5) == replace(recipe, thousands=2)
+    assert recipe.shortened(0.5) == replace(recipe, thousands=2)

@@ -9,13 +9,14 @@ import torch
 
 from course_lib.generators import load_generator
 from course_lib.generators.dcgan import DCGAN, DCGANConfig, Discriminator
-from course_lib.training.dcgan import RECIPES, DCGANTraining, Recipe, settle_statistics, shortened
-from course_lib.training.loop import Training, train
+from course_lib.training.base import Training
+from course_lib.training.dcgan import RECIPES, DCGANTraining, Recipe, settle_statistics
+from course_lib.training.loop import train
 from course_lib.weights import StoredWeights, save_weights
 
 CPU = torch.device("cpu")
 SMALL = DCGANConfig(32, 8, 12)
-TINY = Recipe(0.064, batch=8, resolution=16, width=8, z_dim=6, r1_every=2, flip=True)
+TINY = Recipe(thousands=0.064, batch=8, resolution=16, width=8, z_dim=6, r1_every=2, flip=True)
 
 
 def random_weights(config: DCGANConfig, rng: torch.Generator) -> StoredWeights:
@@ -295,7 +296,7 @@ def test_a_run_leaves_a_sheet_a_log_and_goes_on(tmp_path, data):
 def test_recipes_are_for_the_lectures_sets():
     assert {"shoes", "cats"} <= RECIPES.keys() and not RECIPES["shoes"].flip
     assert all(recipe.z_dim == 100 for recipe in RECIPES.values())
-    assert shortened(RECIPES["shoes"], 0.5).thousands == RECIPES["shoes"].thousands / 2
+    assert RECIPES["shoes"].shortened(0.5).thousands == RECIPES["shoes"].thousands / 2
 
 
 def test_machines_that_only_train_need_neither_pooch_nor_beartype():

@@ -11,8 +11,8 @@ from course_lib import encoders
 from course_lib.encoders import Encoder, EncoderConfig, load_encoder
 from course_lib.generators.dcgan import DCGAN, DCGANConfig, Discriminator
 from course_lib.losses import pixel_loss
-from course_lib.training.encoder import EncoderRecipe, EncoderTraining
-from course_lib.training.export import export_encoder
+from course_lib.training.encoder import RECIPES, EncoderRecipe, EncoderTraining
+from course_lib.training.export import export
 from course_lib.weights import StoredWeights, save_weights
 from tests.toys import tame
 
@@ -104,12 +104,28 @@ def test_families_without_w_are_inverted_to_z(rng):
     assert pixel_loss(generator.decode(training.average(images)), images).shape == (2,)
 
 
+def test_there_are_recipes_for_the_generators_of_the_course():
+    wanted = {"cats", "cats-128", "cats-dcgan", "clothes", "clothes-dcgan", "shirts"}
+    assert wanted <= RECIPES.keys()
+    for name, recipe in RECIPES.items():
+        size = 128 if "128" in name else 64
+        network = Encoder(EncoderConfig(size, "z", 1, 8, recipe.widths))
+        assert network(torch.rand(1, 3, size, size)).shape == (1, 8)
+
+
+def test_the_recipes_weights_add_the_loss_up(generator, data):
+    recipe = EncoderRecipe(batch=4, widths=(8, 8, 8), held_out=10, pixels=7, code=3)
+    training = EncoderTraining(recipe, generator, data)
+    loss, terms = training.loss(training.draw())
+    torch.testing.assert_close(loss, terms["perceptual"] + 7 * terms["pixels"] + 3 * terms["code"])
+
+
 def test_what_ships_has_its_held_out_loss_on_the_card(generator, data, tmp_path):
     recipe = EncoderRecipe(batch=4, widths=(8, 8, 8), held_out=10)
     training = EncoderTraining(recipe, generator, data)
     training.step()
     (tmp_path / "log.jsonl").write_text(json.dumps({"pictures": 4, "seconds": 60}) + "\n")
-    card = export_encoder(training.state(), "shoes", tmp_path, tmp_path)
+    card = export(EncoderTraining, training.state(), "shoes", tmp_path, tmp_path, lambda r: data)
     expected = training.held_out_loss()["pixels"]
     assert card.measured["held-out losses"]["pixels"] == pytest.approx(expected, abs=1e-4)
     assert (tmp_path / "shoes-encoder.safetensors").stat().st_size == card.bytes < 8e6

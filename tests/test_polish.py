@@ -56,7 +56,7 @@ def test_it_begins_with_the_pictures_and_the_critic_given(data, grown, critic):
     judge = Discriminator(DCGANConfig(16, 4, 8))
     judge.load_state_dict({key[2:]: value for key, value in critic.tensors.items()})
     training.recipe = replace(TINY, translation=0)
-    torch.testing.assert_close(training._judge(images), judge(images))
+    torch.testing.assert_close(training.judge(images), judge(images))
     assert training.seen == 8
 
 
@@ -127,9 +127,11 @@ def test_a_critic_of_another_kind_is_refused(data, grown, critic):
 @pytest.mark.parametrize("arguments, message", [
     (["polish", "cats"], "nothing to polish"),
     (["dcgan", "cats", "--minutes", "-1"], "no span of time"),
-    (["dcgan", "cats", "--critic", __file__], "--critic is for polish only"),
+    (["dcgan", "cats", "--critic", __file__], "--critic is nothing that dcgan takes"),
     (["polish", "cats", "--start-from", __file__, "--critic", "none"], "--critic none does not"),
-    (["classifier", "cats", "--start-from", __file__], "--start-from is for dcgan, encoder"),
+    (["dcgan", "cats", "--start-from", "none"], "--start-from none does not"),
+    (["dcgan", "cats-128"], "invalid choice: 'cats-128'"),
+    (["dcgan", "cats", "--device", "abacus"], "--device abacus can't be used"),
     (["dcgan", "cats"], "none.zip does not exist"),
 ])
 def test_the_command_line_says_what_is_missing(arguments, message, tmp_path, monkeypatch, capsys):

@@ -7,14 +7,8 @@ import torch
 
 from course_lib.lite0 import load_lite0
 from course_lib.training.augment import cut_out
-from course_lib.training.projected import (
-    RECIPES,
-    ProjectedDiscriminator,
-    ProjectedTraining,
-    Recipe,
-    hinge,
-    new_generator,
-)
+from course_lib.training.projected import RECIPES, ProjectedTraining, Recipe, new_generator
+from course_lib.training.projected_networks import ProjectedDiscriminator, hinge
 from course_lib.weights import StoredWeights
 
 SMALL = Recipe(thousands=1, critic_thousands=0, batch=4, resolution=16, channel_base=64,
@@ -107,7 +101,7 @@ def test_rates_fall_in_the_second_half():
     training = begin()
     for seen, share in ((0, 1), (500, 1), (750, 0.5), (1000, 0.05)):
         training.seen = seen
-        training._set_rates()
+        training.set_rates()
         assert training.g_optimizer.param_groups[0]["lr"] == pytest.approx(
             share * SMALL.learning_rate)
         assert training.g_optimizer.param_groups[1]["lr"] == pytest.approx(

@@ -18,16 +18,18 @@ from course_lib.generators.stylegan2_networks import smooth, upsample
 from course_lib.images import load_image
 from course_lib.training.augment import recolor, translate
 from course_lib.training.data import draw_batch, halved, read_pictures
-from course_lib.training.export import export, nearest, rounded
+from course_lib.training.export import export, rounded
 from course_lib.training.export import main as export_main
-from course_lib.training.loop import save_sheet, train
+from course_lib.training.loop import train
+from course_lib.training.measuring import nearest
 from course_lib.training.objective import (
     PathLength,
     discriminator_loss,
-    follow,
     generator_loss,
     gradient_penalty,
+    update_ema,
 )
+from course_lib.training.sheets import save_sheet
 from course_lib.training.stylegan2 import Recipe, Stage, StyleGAN2Training
 from course_lib.weights import StoredWeights, read_weights, save_weights
 
@@ -173,7 +175,7 @@ def test_path_length_of_a_linear_generator_is_the_norm_of_its_matrix(rng):
 def test_averaged_weights_follow(rng):
     slow, fast = torch.nn.Linear(2, 2), torch.nn.Linear(2, 2)
     before = slow.weight.clone()
-    follow(slow, fast, 0.9)
+    update_ema(slow, fast, 0.9)
     torch.testing.assert_close(slow.weight, 0.9 * before + 0.1 * fast.weight)
 
 
@@ -194,12 +196,12 @@ def test_a_new_resolution_begins_where_the_old_one_stopped(data, rng):
     smaller = smooth(images, judge.blocks[0].resample_filter, padding=1, stride=2)
     torch.manual_seed(1)
     training.recipe = replace(TINY, translation=0)
-    verdict = training._judge(smaller)
-    training._enter(1)
+    verdict = training.judge(smaller)
+    training.enter(1)
     with torch.no_grad():
         after = training.generator.synthesis(rows, noise="none", fade=training.fade)
     torch.testing.assert_close(after, upsample(before), atol=1e-4, rtol=1e-4)
-    torch.testing.assert_close(training._judge(images), verdict, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(training.judge(images), verdict, atol=1e-4, rtol=1e-4)
 
 
 def test_training_goes_through_its_stages(data):
@@ -241,7 +243,7 @@ def test_a_stage_may_have_a_rate_and_a_penalty_of_its_own(data):
     training, plain = (StyleGAN2Training(recipe, data, device=CPU) for recipe in (calm, TINY))
     assert rates(training) == rates(plain)
     for one in (training, plain):
-        one._enter(1)
+        one.enter(1)
     assert rates(training)[0] == pytest.approx(1e-4)
     before = [one.discriminator.b4.out.weight.detach().clone() for one in (training, plain)]
     for one in (training, plain):
@@ -363,15 +365,19 @@ def test_exported_weights_load_and_their_card_tells_what_was_measured(tmp_path, 
         training.step()
     (tmp_path / "log.jsonl").write_text(
         "\n".join(json.dumps({"pictures": n, "seconds": s}) for n, s in ((8, 60), (128, 30))))
-    options = {"family": "stylegan2", "data": training.data, "folder": tmp_path, "run": tmp_path}
-    card = export(training.state(), "shoes", **options, recognized=97)
+
+    def exported(state, recognized):
+        return export(StyleGAN2Training, state, "shoes", tmp_path, tmp_path,
+                      lambda resolution: halved(training.data, resolution), recognized=recognized)
+
+    card = exported(training.state(), 97)
     assert Card.read(tmp_path / "shoes.json") == card
     assert "97 of 100" in card.quality and "2 minutes" in card.training
     assert card.measured["pictures seen"] == 128 and card.measured["distance"] > 0
     assert "previous distance" not in card.measured
     later = training.state() | {"seen": 136}
     for recognized in (None, 98):  # looked at, counted, and exported again
-        newer = export(later, "shoes", **options, recognized=recognized)
+        newer = exported(later, recognized)
         assert newer.measured["previous distance"] == card.measured["distance"]
     generator = load_generator(tmp_path / "shoes.safetensors", device="cpu")
     again = generator.sample_latent(3, space="w", rng=torch.Generator().manual_seed(1))
@@ -382,7 +388,7 @@ def test_exported_weights_load_and_their_card_tells_what_was_measured(tmp_path, 
 def test_a_card_never_names_data_that_are_not_known(tmp_path, data):
     state = StyleGAN2Training(TINY, data, device=CPU).state()
     with pytest.raises(ValueError, match="--source and --license"):
-        export(state, "mine", "stylegan2", data, tmp_path, tmp_path)
+        export(StyleGAN2Training, state, "mine", tmp_path, tmp_path, lambda resolution: data)
     assert not list(tmp_path.iterdir())
 
 

@@ -1,7 +1,12 @@
 """How the shipped weights were made, one command each: python -m course_lib.training --help.
 
-In reading order: `data` (pictures in), `augment`, `objective` (the game of generator and
-discriminator), `stylegan2` and `dcgan` (the two players and their recipes), `polish` (StyleGAN2
-against DCGAN's discriminator), `loop` (steps, log, sheets, checkpoints), `export` (weights and
-card out).
+In reading order: `data` (pictures in), `augment`, `base` (recipe and run: what all share);
+`descent` (one network goes down a loss) with `encoder`, `classifier` and its `questions`;
+`objective` and `adversarial` (the game of generator and discriminator) with `dcgan`, `stylegan2`,
+`polish` (StyleGAN2 against DCGAN's discriminator) and `projected` (against frozen features);
+`families` (all of them by name), `loop` (steps, log, sheets, checkpoints), `measuring` and
+`export` (weights and card out).
+
+A new family is a class on `DescentTraining` or `AdversarialTraining` that brings a recipe, a
+network and a loss, and a line in `families`.
 """

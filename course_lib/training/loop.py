@@ -8,31 +8,11 @@ import time
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-import PIL.Image
 import torch
-from torch import Tensor
 from tqdm.auto import tqdm
 
-
-@runtime_checkable
-class Training(Protocol):
-    """What the loop needs of a training."""
-
-    seen: int
-    done: bool
-    device: torch.device
-
-    def step(self) -> dict[str, Tensor]:
-        """Train on one batch; the losses."""
-
-    def samples(self, n: int) -> Tensor:
-        """Pictures to look at, (n, 3, r, r) in [0, 1]."""
-
-    def state(self) -> dict:
-        """All that training goes on from."""
-
-    def load(self, state: dict) -> None:
-        """Go on from there."""
+from course_lib.training.base import Training
+from course_lib.training.sheets import save_sheet
 
 
 @runtime_checkable
@@ -114,14 +94,3 @@ def lowest_distance(folder: Path) -> float:
 def device_name(device: torch.device) -> str:
     """As a card says it: "cpu", or the name of the GPU."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
-
-
-def save_sheet(images: Tensor, path: Path, *, columns: int = 10, size: int = 64) -> None:
-    """Write pictures (n, 3, r, r) in [0, 1] side by side, small ones enlarged to `size`."""
-    factor = max(1, size // images.shape[-1])
-    images = images.repeat_interleave(factor, -1).repeat_interleave(factor, -2)
-    blank = -len(images) % columns
-    images = torch.cat([images, torch.ones(blank, *images.shape[1:], device=images.device)])
-    rows = images.unflatten(0, (-1, columns)).permute(0, 3, 1, 4, 2)
-    array = rows.flatten(0, 1).flatten(1, 2).mul(255).round().byte().cpu().numpy()
-    PIL.Image.fromarray(array).save(path, quality=88)

@@ -47,28 +47,12 @@ class PathLength:
 
 
 @torch.no_grad()
-def follow(average: nn.Module, model: nn.Module, decay: float) -> None:
+def update_ema(average: nn.Module, model: nn.Module, decay: float) -> None:
     """Move the averaged weights a step towards the model's: EMA; buffers are copied."""
     for slow, fast in zip(average.parameters(), model.parameters(), strict=True):
         slow.lerp_(fast, 1 - decay)
     for slow, fast in zip(average.buffers(), model.buffers(), strict=True):
         slow.copy_(fast)
-
-
-Rates = dict[torch.optim.Optimizer, list[float]]
-
-
-def rates_of(*optimizers: torch.optim.Optimizer) -> Rates:
-    """Each optimiser's learning rates, a group each."""
-    return {one: [group["lr"] for group in one.param_groups] for one in optimizers}
-
-
-def lower_rates(full: Rates, progress: float, steady: float | int) -> None:
-    """Set the rates of that time: full for a share `steady`, then linearly down to a twentieth."""
-    share = min(1.0, max(0.05, (1 - progress) / (1 - steady)))
-    for optimizer, rates in full.items():
-        for group, rate in zip(optimizer.param_groups, rates, strict=True):
-            group["lr"] = share * rate
 
 
 def ema_decay(shown: int, seen: int, thousands: float | int) -> float:
@@ -131,11 +115,11 @@ def teach_discriminator(
         penalty = gradient_penalty(judge(real), real)
         (r1 * penalty).backward()
         found["r1"] = penalty.detach()
-    improve(optimizer)
+    synchronized_step(optimizer)
     return found
 
 
-def improve(optimizer: torch.optim.Optimizer) -> None:
+def synchronized_step(optimizer: torch.optim.Optimizer) -> None:
     """A step along the gradients, averaged over all processes."""
     average_gradients(p for group in optimizer.param_groups for p in group["params"])
     optimizer.step()

@@ -24,7 +24,9 @@ Adversarial Networks", ICLR 2016 (the discriminator); Sauer et al., "Projected G
 Faster", NeurIPS 2021 (a generator gains from features that were learnt before).
 """
 
-from dataclasses import dataclass
+import argparse
+from dataclasses import KW_ONLY, dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -33,11 +35,12 @@ from course_lib.generators import dcgan
 from course_lib.generators.base import part
 from course_lib.generators.stylegan2_networks import StyleGAN2Config
 from course_lib.training import stylegan2
-from course_lib.training.augment import augment
-from course_lib.training.objective import lower_rates, precision, rates_of, take_over
+from course_lib.training.adversarial import AdversarialTraining, adam_with_mapping, lazy_adam
+from course_lib.training.base import require_file
+from course_lib.training.objective import take_over
 from course_lib.training.stylegan2 import Stage, StyleGAN2Training
 from course_lib.training.widen import deepened, widened
-from course_lib.weights import StoredWeights
+from course_lib.weights import StoredWeights, read_weights
 
 
 @dataclass(frozen=True)
@@ -46,15 +49,15 @@ class Recipe(stylegan2.Recipe):
 
     Attributes:
         mapping_rate: of the mapping network, beside its layers' own multiplier.
-        steady: share of the pictures before the rates fall, linearly, to a twentieth.
         critic_rate, critic_width: the discriminator's learning rate, and its channels at half
             the pictures' resolution.
     """
 
     stages: tuple[Stage, ...] = (Stage(64, 600, 16),)
+    _: KW_ONLY
     r1: float | int = 0.5
-    mapping_rate: float | int = 0.01
     steady: float | int = 0.5
+    mapping_rate: float | int = 0.01
     critic_rate: float | int = 0.0005
     critic_width: int = 32
 
@@ -70,17 +73,36 @@ RECIPES = {
     "shirts": Recipe((Stage(64, 960, 64),), channel_base=3072, critic_rate=0.001, flip=True),
     "shoes": Recipe(),
 }
-shortened = stylegan2.shortened
 
 
 class PolishTraining(StyleGAN2Training):
-    """StyleGAN2's generator, a DCGAN's discriminator."""
+    """A grown StyleGAN2, against a DCGAN's discriminator."""
 
-    def step(self) -> dict[str, Tensor]:
-        """Show one batch to both players, at the rates of that time; their losses."""
-        progress = self.seen / (1000 * self.stage.thousands)
-        lower_rates(self.full_rates, progress, self.recipe.steady)
-        return super().step()
+    family = "polish"
+    recipes = RECIPES
+
+    @classmethod
+    def add_options(cls, parser: argparse.ArgumentParser) -> None:
+        """And where the discriminator comes from."""
+        super().add_options(parser)
+        parser.add_argument("--critic", type=Path,
+                            help="at first: weights of a DCGAN of the same pictures")
+
+    @classmethod
+    def check_options(cls, options: argparse.Namespace, *, resumes: bool) -> None:
+        """There must be something to polish."""
+        super().check_options(options, resumes=resumes)
+        require_file(options.critic, "--critic", f"{options.recipe}-dcgan.safetensors")
+        if not (options.start_from or resumes):
+            raise ValueError(
+                "there is nothing to polish: pass the weights of a StyleGAN2, --start-from "
+                "course_lib/assets/cats.safetensors, and, unless they were polished before, those "
+                "of a DCGAN, --critic course_lib/assets/cats-dcgan.safetensors")
+
+    def begin(self, options: argparse.Namespace) -> None:
+        """Take the pictures' painter, and its critic if it comes from another file."""
+        critic = read_weights(options.critic) if options.critic else None
+        self.start_from(read_weights(options.start_from), critic)
 
     def start_from(self, weights: StoredWeights, critic: StoredWeights | None = None) -> None:
         """Go on from shipped weights; the discriminator from another file, unless polished before.
@@ -102,24 +124,18 @@ class PolishTraining(StyleGAN2Training):
                   "pass the weights of a DCGAN of the same pictures (--critic)")
         self.seen = 0 if doubled else int(weights.settings["pictures"])
 
-    def _new_discriminator(self, config: StyleGAN2Config) -> nn.Module:
+    def new_discriminator(self, config: StyleGAN2Config) -> nn.Module:
+        """A DCGAN's."""
         return dcgan.Discriminator(
             dcgan.DCGANConfig(config.resolution, self.recipe.critic_width))
 
-    def _make_optimizers(self) -> None:
+    def optimizers(self) -> tuple[torch.optim.Optimizer, torch.optim.Optimizer]:
+        """The mapping network at a rate of its own."""
         recipe = self.recipe
-        self.g_optimizer = torch.optim.Adam([
-            {"params": list(self.generator.synthesis.parameters())},
-            {"params": list(self.generator.mapping.parameters()), "lr": recipe.mapping_rate},
-        ], lr=recipe.learning_rate, betas=(0.0, 0.99))
-        share = recipe.r1_every / (recipe.r1_every + 1)  # as lazy regularisation asks
-        self.d_optimizer = torch.optim.Adam(
-            self.discriminator.parameters(), lr=recipe.critic_rate * share,
-            betas=(0.5**share, 0.99**share))
-        self.full_rates = rates_of(self.g_optimizer, self.d_optimizer)
+        return (adam_with_mapping(self.generator, recipe.learning_rate, recipe.mapping_rate),
+                lazy_adam([self.discriminator], recipe.critic_rate, recipe.r1_every,
+                          betas=(0.5, 0.99)))
 
-    def _judge(self, images: Tensor) -> Tensor:
+    def judge(self, images: Tensor) -> Tensor:
         """Augment, then the critic."""
-        images = augment(images, self.recipe.translation, self.recipe.recoloring, self.rng)
-        with precision(self.device):
-            return self.discriminator(images).float()
+        return AdversarialTraining.judge(self, images)

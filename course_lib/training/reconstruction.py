@@ -18,8 +18,7 @@ from course_lib.generators import ASSETS, load_generator
 from course_lib.generators.base import Card, Generator
 from course_lib.losses import pixel_loss
 from course_lib.projection import project
-from course_lib.training.data import read_pictures
-from course_lib.training.encoder import held_out
+from course_lib.training.data import held_out, read_pictures
 
 WAYS = {"optimisation": ("mean", True), "network": ("encoder", False), "hybrid": ("encoder", True)}
 

@@ -1,0 +1,109 @@
+"""What is measured of a generator before it ships, and the sheets that a person looks at."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from course_lib.generators import load_generator
+from course_lib.generators.base import Generator
+from course_lib.metrics import frechet_distance, sliced_wasserstein
+from course_lib.training.data import Dataset
+from course_lib.training.sheets import save_sheet
+
+
+@dataclass(frozen=True)
+class Report:
+    """The part of a card that tells how good the model is; see `generators.base.Card`."""
+
+    family: str
+    resolution: int
+    quality: str
+    measured: dict[str, object] = field(default_factory=dict)
+    faults: str = ""
+
+
+def report_generator(
+    path: Path, settings: dict[str, object], pictures: Callable[[int], Dataset], run: Path,
+    recognized: int | None = None,
+) -> Report:
+    """What was measured of a stored generator; sheets to look at into the folder `run`.
+
+    Args:
+        settings: that are stored with it: its family, and the pictures that it has seen.
+        pictures: the set it learnt from, at a resolution.
+        recognized: how many of the sheet's 100 samples a person recognised.
+    """
+    generator = load_generator(path, device="cpu")
+    data = pictures(generator.resolution)
+    measured = measure(generator, data)
+    sheet(generator, data, run)
+    measured |= {"pictures seen": settings["pictures"], "recognized of 100": recognized}
+    counted = "not counted" if recognized is None else f"{recognized} of 100 recognised"
+    quality = (f"{counted}, distance {measured['distance']} (floor {measured['floor']}), "
+               f"Fréchet {measured['frechet']} ({measured['frechet floor']})")
+    return Report(settings["family"], generator.resolution, quality, measured)
+
+
+@torch.no_grad()
+def measure(generator: Generator, data: Dataset, *, pictures: int = 1000) -> dict[str, object]:
+    """Distances to the real pictures, their floors (real against real), times on this machine."""
+    rng = torch.Generator().manual_seed(0)
+    pictures = min(pictures, len(data) // 2)
+    order = torch.randperm(len(data), generator=rng)
+    real, held = (data[part].float() / 255 for part in order[: 2 * pictures].chunk(2))
+    parts = [generator.decode(generator.sample_latent(n, rng=rng))
+             for n in [50] * (pictures // 50) + [pictures % 50] * (pictures % 50 > 0)]
+    fake = torch.cat(parts).clamp(0, 1)
+    distance = sliced_wasserstein(real, fake, rng=rng)
+    floor = sliced_wasserstein(real, held, rng=rng)
+    z = generator.sample_latent(16, rng=rng)
+    return {
+        "distance": round(float(distance.mean()), 1), "floor": round(float(floor.mean()), 1),
+        "distance by level": [round(float(d), 1) for d in distance],
+        "frechet": round(frechet_distance(real, fake), 1),
+        "frechet floor": round(frechet_distance(real, held), 1),
+        "ms for 1": round(_best(lambda: generator.decode(z[:1])), 1),
+        "ms for 16": round(_best(lambda: generator.decode(z)), 1),
+    }
+
+
+def _best(call: Callable[[], object], rounds: int = 7) -> float:
+    times = []
+    for _ in range(rounds):
+        begin = time.perf_counter()
+        call()
+        times.append(1000 * (time.perf_counter() - begin))
+    return min(times)
+
+
+@torch.no_grad()
+def sheet(generator: Generator, data: Dataset, run: Path, *, truncation_psi: float = 0.7) -> None:
+    """100 samples; and eight of them, each above its nearest training picture: no copies?
+
+    Truncated in w; families without w are shown as the prior draws them, since shorter z are
+    less likely ones, not more typical ones.
+    """
+    rng = torch.Generator().manual_seed(1)
+    space, psi = ("w", truncation_psi) if "w" in generator.spaces else ("z", 1)
+    latent = generator.sample_latent(100, space=space, rng=rng, truncation_psi=psi)
+    images = generator.decode(latent, space=space).clamp(0, 1)
+    save_sheet(images, run / "samples.png")
+    save_sheet(torch.cat([images[:8], nearest(images[:8], data)]), run / "nearest.png", columns=8)
+
+
+def nearest(images: Tensor, data: Dataset) -> Tensor:
+    """The training picture (or its mirror image) nearest to each picture, by squared error."""
+    best = torch.full((len(images),), torch.inf)
+    found = images.clone()
+    for part in data.split(256):
+        for candidates in (part.float() / 255, part.flip(-1).float() / 255):
+            distances = torch.cdist(images.flatten(1), candidates.flatten(1))
+            distance, index = distances.min(dim=1)
+            closer = distance < best
+            found[closer] = candidates[index[closer]]
+            best = torch.minimum(best, distance)
+    return found

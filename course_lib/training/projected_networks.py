@@ -1,0 +1,76 @@
+"""What judges in a projected GAN: frozen features, mixed at random, and small heads that learn.
+
+Source: Sauer et al., "Projected GANs Converge Faster", NeurIPS 2021: section 3.2 (mixing), eq. 4
+(heads), section 4.1 (hinge loss).
+"""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+from course_lib.lite0 import TAPS, load_lite0, shown
+
+
+class FeatureMixing(nn.Module):
+    """Random, fixed weights that spread what the frozen network says over channels and scales.
+
+    So no head can rest on a few channels of its own scale, and miss the rest.
+    """
+
+    def __init__(self, width: int = 64):
+        super().__init__()
+        self.channels = nn.ModuleList(nn.Conv2d(n, width, 1, bias=False) for n in TAPS.values())
+        self.scales = nn.ModuleList(
+            nn.Conv2d(width, width, 3, padding=1, bias=False) for _ in TAPS)
+        for conv in [*self.channels, *self.scales]:
+            nn.init.kaiming_normal_(conv.weight, nonlinearity="linear")
+        self.requires_grad_(False)
+
+    def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
+        """From coarse to fine, each scale gets what the coarser ones know."""
+        found: list[Tensor] = []
+        for conv, mix, one in reversed(list(zip(self.channels, self.scales, features,
+                                                strict=True))):
+            x = conv(one)
+            if found:
+                x = x + F.interpolate(found[0], scale_factor=2, mode="bilinear")
+            found.insert(0, mix(x))
+        return found
+
+
+class Head(nn.Sequential):
+    """Judges one scale: halves it down to at most 8², then one logit for each 4² of places."""
+
+    def __init__(self, size: int, width: int = 64):
+        layers: list[nn.Module] = []
+        while size > 8:
+            layers += [spectral_norm(nn.Conv2d(width, width, 4, 2, 1, bias=False)),
+                       nn.BatchNorm2d(width), nn.LeakyReLU(0.2)]
+            size //= 2
+        super().__init__(*layers, spectral_norm(nn.Conv2d(width, 1, min(4, size), bias=False)))
+
+
+class ProjectedDiscriminator(nn.Module):
+    """The frozen eye, the fixed mixing, and the heads that learn."""
+
+    def __init__(self, seen_at: int, width: int = 64):
+        super().__init__()
+        self.seen_at, self.mixing = seen_at, FeatureMixing(width)
+        self.heads = nn.ModuleList(Head(seen_at // 4 >> level, width) for level in range(len(TAPS)))
+
+    def features(self, images: Tensor) -> list[Tensor]:
+        """What there is to judge, of pictures (batch, 3, r, r) in [-1, 1]."""
+        images = shown((images + 1) / 2, self.seen_at)
+        return self.mixing(load_lite0(images.device)(images))
+
+    def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
+        """Logits of each head, (batch, 1, places, places)."""
+        return [head(one) for head, one in zip(self.heads, features, strict=True)]
+
+
+def hinge(logits: Sequence[Tensor], sign: int) -> Tensor:
+    """The discriminator's loss on real (sign 1) or generated (-1) pictures, summed over heads."""
+    return torch.stack([F.relu(1 - sign * one).mean() for one in logits]).sum()
