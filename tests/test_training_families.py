@@ -1,6 +1,6 @@
 """One base for all that is trained: what a family must bring, and that none has changed.
 
-`losses.json` holds what each family's losses were before they stood on one base.
+`training_losses.json` holds what each family's losses were before they stood on one base.
 """
 
 import copy
@@ -110,7 +110,7 @@ def steps(training: Training, n: int) -> list[dict[str, float]]:
 
 
 def reference(name: str) -> dict[str, list]:
-    path = Path(__file__).with_name("losses.json")
+    path = Path(__file__).with_name("training_losses.json")
     return json.loads(path.read_text(encoding="utf-8"))[name]
 
 
@@ -122,8 +122,7 @@ def assert_same(found: list[dict], expected: list[dict]) -> None:
 def shipped(training: Training) -> StoredWeights:
     """What an export would store, unrounded."""
     state = copy.deepcopy(training.state())
-    settings = {"pictures": state["seen"]} if "generator" in state else {}
-    return StoredWeights(training.tensors(state), settings)
+    return StoredWeights(training.tensors(state), training.settings(state))
 
 
 @every_run
@@ -167,6 +166,20 @@ def test_a_checkpoint_tells_whose_it_is_and_so_do_those_of_before(name):
 def test_a_checkpoint_of_nobody_is_refused():
     with pytest.raises(ValueError, match="no family that is known"):
         family_of({"weights": 1})
+
+
+def test_averages_follow_the_sooner_the_less_was_seen_since_the_start():
+    first = against_features()
+    steps(first, 1)
+    training = against_features()
+    training.start_from(StoredWeights(first.tensors(first.state()), {"pictures": 10_000,
+                                                                    "family": "stylegan2"}))
+    training.begun = 9_000  # so that a twentieth of what was seen counts
+    slow = training.average.synthesis.b4.const.clone()
+    training.recipe = replace(training.recipe, thousands=100)
+    steps(training, 1)
+    fast, decay = training.generator.synthesis.b4.const, 0.5 ** (4 / (0.05 * 1004))
+    torch.testing.assert_close(training.average.synthesis.b4.const, slow.lerp(fast, 1 - decay))
 
 
 def test_a_process_that_resumes_draws_pictures_of_its_own():
@@ -266,7 +279,7 @@ def test_an_export_that_fails_leaves_no_weights_without_a_card(command, tmp_path
         command(export_main, "mine", "--run", tmp_path / "run", "--data", tmp_path / "none",
                 "--assets", tmp_path / "assets", "--source", "noise", "--license", "CC0 1.0")
     assert "does not exist" in capsys.readouterr().err
-    assert not (tmp_path / "assets").exists()
+    assert not (tmp_path / "assets").exists() and not list((tmp_path / "run").glob("*.safetensors"))
 
 
 def test_it_keeps_no_average_where_the_recipe_wants_none():
@@ -274,3 +287,7 @@ def test_it_keeps_no_average_where_the_recipe_wants_none():
     steps(training, 1)
     assert training.average is None and training.kept is training.model
     assert training.samples(3).shape == (3, 3, 16, 16)
+    again = TinyTraining(replace(training.recipe, seed=1), pictures(20), device=CPU)
+    again.start_from(shipped(training))
+    for one, other in zip(again.model.parameters(), training.model.parameters(), strict=True):
+        assert torch.equal(one, other)
