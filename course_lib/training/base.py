@@ -176,10 +176,11 @@ class Training(ABC):
             ValueError: a part is missing, or has another shape than in this recipe.
         """
         for name, prefix in self.ships.items():
-            tensors = part(weights.tensors, prefix)
-            for network in {name, self.learner} if name == "average" else {name}:
-                take_over(getattr(self, network), tensors, network,
-                          "take weights that this recipe made")
+            network = self.kept if name == "average" else getattr(self, name)
+            take_over(network, part(weights.tensors, prefix), name,
+                      "take weights that this recipe made")
+        if self.average is not None:
+            getattr(self, self.learner).load_state_dict(self.average.state_dict())
         self.seen = int(weights.settings.get("pictures", 0))
 
     def _parts(self) -> dict[str, nn.Module | torch.optim.Optimizer]:
@@ -229,7 +230,7 @@ class Training(ABC):
     def tensors(cls, state: dict) -> dict[str, Tensor]:
         """What ships, of a checkpoint."""
         return {f"{prefix}{key}": value for name, prefix in cls.ships.items()
-                for key, value in state[name].items()}
+                for key, value in state[name if name in state else cls.learner].items()}
 
     @classmethod
     def settings(cls, state: dict) -> dict[str, object]:

@@ -65,15 +65,18 @@ def export(
     """
     (source, license), history = source or source_of(name), trained(run)
     name = name.removesuffix(family.suffix) + family.suffix
-    draft, path = run / f"{name}.safetensors", folder / f"{name}.safetensors"
+    draft, path = run / f"{name}.draft.safetensors", folder / f"{name}.safetensors"
     tensors = family.tensors(state)
     if family.grid is not None:
         tensors = rounded(tensors, steps=family.grid)
-    save_weights(draft, tensors, settings=family.settings(state))
-    report = family.report(draft, state, pictures, run, recognized)
+    try:
+        save_weights(draft, tensors, settings=family.settings(state))
+        report = family.report(draft, state, pictures, run, recognized)
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.move(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
     measured = report.measured | _earlier(path.with_suffix(".json"), state["seen"])
-    folder.mkdir(parents=True, exist_ok=True)
-    shutil.move(draft, path)
     card = Card(name, report.family, report.resolution, path.stat().st_size, license,
                 report.quality, source, history, measured, faults or report.faults)
     card.write(path.with_suffix(".json"))
