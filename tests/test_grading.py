@@ -19,7 +19,13 @@ from nbformat.v4 import new_output
 
 from assignments.grading import confinement, remote
 from assignments.grading.__main__ import main
-from assignments.grading.cells import defined_names, is_test, needed_by_tests, split_hidden
+from assignments.grading.cells import (
+    defined_names,
+    imports_of,
+    is_test,
+    needed_by_tests,
+    split_hidden,
+)
 from assignments.grading.confinement import ConfinementError, why_no_bubblewrap
 from assignments.grading.course import Course, CourseError
 from assignments.grading.execution import Kernel, merged
@@ -142,6 +148,16 @@ def test_only_the_given_cells_that_tests_need_run_beside_them():
     assert needed_by_tests(notebook) == {notebook.cells[place].source for place in (0, 1, 3, 4)}
 
 
+def test_imports_are_those_of_given_cells():
+    cell = nbformat.v4.new_code_cell
+    notebook = nbformat.v4.new_notebook(cells=[
+        cell("%matplotlib inline\nimport os, torch as t\nfrom a import b as c\nx = 1"),
+        cell("import os, torch as t\ndef f():\n    import late"),
+        cell("import secret", metadata={"nbgrader": {"grade": True, "solution": False}}),
+    ])
+    assert imports_of(notebook) == "import os, torch as t\nfrom a import b as c"
+
+
 # Remote calls.
 
 @pytest.fixture
@@ -255,19 +271,23 @@ def test_without_a_wall_nothing_is_graded(course, monkeypatch, capsys):
 
 
 @needs_wall
-def test_the_library_that_grades_is_the_one_behind_the_wall(tmp_path, monkeypatch):
+def test_behind_the_wall_is_the_library_that_grades_and_imports_leave_no_names(
+    tmp_path, monkeypatch
+):
     # In a copied course folder, an editable install still names the library of the first one.
     (tmp_path / "course_lib").mkdir()
     (tmp_path / "course_lib/__init__.py").write_text("copy = True")
     monkeypatch.setattr(confinement, "library_folder", lambda: tmp_path / "course_lib")
 
     async def ask():
-        async with Kernel(60, kind="bubblewrap", files={}) as kernel:
-            return await kernel.run("import course_lib; print(course_lib.copy)")
+        async with Kernel(60, imports="import fractions", kind="bubblewrap", files={}) as kernel:
+            return await kernel.run(
+                "import course_lib, gc, sys\nprint(course_lib.copy, gc.isenabled(), "
+                "'fractions' in sys.modules, 'fractions' in globals())")
 
     with ThreadPoolExecutor(1) as pool:  # this thread may have the browser tests' loop
         (output,) = pool.submit(asyncio.run, ask()).result()
-    assert output.text == "True\n"
+    assert output.text == "True True True False\n"
 
 
 def test_a_course_that_the_kernel_could_read_is_refused(tmp_path, monkeypatch):

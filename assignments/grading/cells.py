@@ -43,6 +43,16 @@ def defined_names(source: str) -> list[str]:
     return list(dict.fromkeys(names))
 
 
+def imports_of(notebook: NotebookNode) -> str:
+    """What the given cells import at their top level, a statement a line."""
+    given = [cell.source for cell in notebook.cells
+             if cell.cell_type == "code" and "nbgrader" not in cell.metadata]
+    return "\n".join(dict.fromkeys(
+        ast.unparse(node) for source in given for node in _parse(source).body
+        if isinstance(node, ast.Import | ast.ImportFrom)
+    ))
+
+
 def needed_by_tests(notebook: NotebookNode) -> set[str]:
     """The given cells that define, in one step or several, what test cells use.
 

@@ -21,7 +21,13 @@ from pathlib import Path
 from nbformat import NotebookNode
 from nbformat.v4 import new_output
 
-from assignments.grading.cells import defined_names, is_test, needed_by_tests, split_hidden
+from assignments.grading.cells import (
+    defined_names,
+    imports_of,
+    is_test,
+    needed_by_tests,
+    split_hidden,
+)
 from assignments.grading.execution import GRACE, MAX_OUTPUT, Kernel, KernelGone, failed
 
 # What the two kernels are told. `test` is the name of the test cell, and of a moment.
@@ -234,8 +240,9 @@ async def _hold(notebook: NotebookNode, source: NotebookNode, *, seconds: int, t
         seconds: that a cell may take; total: that the student's kernel may take.
         seed: that hidden tests draw their cases from.
         files: what the student's code finds beside it; given: the course's own among them.
-        settings: of `ConfinedKernelManager`.
+        settings: of `Kernel`.
     """
+    settings["imports"] = imports_of(source)
     student = Kernel(seconds, files=files, **settings)
     variables = {"COURSE_GRADING_SEED": seed}
     if settings["kind"] == "user":

@@ -21,8 +21,8 @@ INSIDE = {  # what a kernel can import, and where it comes from
 }
 # While it imports, Python's collector looks through a million new objects, and finds no garbage.
 WARM_UP = """import gc; gc.disable()
-import torch, matplotlib.pyplot
-gc.enable(); del gc, torch, matplotlib"""
+try: exec({imports!r}, {{}})
+finally: gc.enable(); del gc"""
 STOPPED = {"ename": "Stopped", "evalue": "the cell took too long", "traceback": []}
 MAX_OUTPUT = 10 << 20  # characters a cell; a large figure has one million
 GRACE = 8  # seconds in which an interrupted kernel must answer
@@ -33,9 +33,15 @@ class KernelGone(Exception):
 
 
 class Kernel(NotebookClient):
-    """One confined kernel that runs one source after another and keeps its outputs in bounds."""
+    """One confined kernel that runs one source after another and keeps its outputs in bounds.
 
-    def __init__(self, seconds: int, **settings):
+    Args:
+        seconds: that a cell may take.
+        imports: statements that load what the cells will import, before any of them is timed.
+        settings: of `ConfinedKernelManager`.
+    """
+
+    def __init__(self, seconds: int, *, imports: str = "", **settings):
         manager = ConfinedKernelManager(**settings)
         super().__init__(
             new_notebook(cells=[new_code_cell()]), km=manager, timeout=seconds, allow_errors=True,
@@ -45,6 +51,7 @@ class Kernel(NotebookClient):
         self.folder, self.max_bytes = Path(manager.folder), manager.disk_mb << 20
         self.gone, self.stopped, self.overflowed, self._room = "", False, False, MAX_OUTPUT
         self.seconds, self.deadline = seconds, math.inf
+        self._warm_up = WARM_UP.format(imports=imports)
         (self.folder / "site-packages").mkdir()
         for name, path in INSIDE.items():
             shutil.copyfile(path, self.folder / f"site-packages/{name}.py")
@@ -52,7 +59,7 @@ class Kernel(NotebookClient):
     async def __aenter__(self):
         await self.async_start_new_kernel()
         await self.async_start_new_kernel_client()
-        await self.run(WARM_UP, self.startup_timeout)  # on a busy machine torch takes its time
+        await self.run(self._warm_up, self.startup_timeout)  # torch takes its time
         return self
 
     async def __aexit__(self, *error):

@@ -204,11 +204,11 @@ CASES = {  # graded from end to end, which takes two kernels each
     "visible-only": Case(NONE, answers=RIGHT | {
         "differences": "def differences(signal):\n    return torch.tensor([1.0, 2.0, -1.0])",
         "integrate": "def integrate(slopes, start):\n    return SIGNAL"}),
-    "endless-loop": Case(BOTH, "was stopped after", extra=("while True: pass",)),
+    "endless-cells": Case(BOTH, "was stopped after", extra=(
+        "while True: pass", "import time; time.sleep(3600)")),
     "endless-function": Case(NONE, "took too long", answers=RIGHT | {
         "differences": "def differences(signal):\n    while True: pass"}),
     "stubborn-loop": Case(FIRST, "could not be interrupted", extra=(STUBBORN,)),
-    "an-hour": Case(BOTH, "was stopped after", extra=("import time; time.sleep(3600)",)),
     "many-hours": Case(FIRST, "the whole notebook took too long", extra=("#",), change=lambda nb: (
         [nb.cells.insert(4, new_code_cell("import time; time.sleep(3600)")) for _ in range(9)], nb,
     )[1]),
@@ -219,8 +219,7 @@ CASES = {  # graded from end to end, which takes two kernels each
     "kernel-killed": Case(FIRST, "its kernel died", extra=("os.kill(os.getpid(), 9)",)),
     "segfault": Case(FIRST, "its kernel died", extra=("import ctypes; ctypes.string_at(0)",)),
     "hard-exit": Case(FIRST, "its kernel died", extra=("os._exit(0)",)),
-    "forged-checks": Case(NONE, answers=WRONG, extra=(FORGE_CHECKS,)),
-    "dropped-asserts": Case(NONE, answers=WRONG, extra=(DROP_ASSERTS,)),
+    "forged-checks": Case(NONE, answers=WRONG, extra=(DROP_ASSERTS, FORGE_CHECKS)),
     "forged-globals": Case(NONE, answers=WRONG | {"integrate": FORGE_GLOBALS}),
     "forged-answers": Case(NONE, answers=WRONG | {
         "differences": FORGE_ANSWERS + WRONG["differences"]}),
