@@ -56,18 +56,10 @@ class EditSession:
         with torch.no_grad():
             self.before = self.generator.decode(many, space=self.space).mean(dim=0)
 
-    def ask(
-        self, constraints: Sequence[Constraint], *, smoothness: float,
-        rate: float | None = None,
-    ) -> None:
-        """Take up other wishes, go on from what was found, and give a first answer: one step.
-
-        Args:
-            smoothness, rate: λ_s and Adam's rate; of the rate what suits the wishes if None.
-        """
-        if rate is None:
-            rate = DRAG_RATE if any(isinstance(one, Drag) for one in constraints) else RATE
-        self.editing.learning_rate = rate
+    def ask(self, constraints: Sequence[Constraint], *, smoothness: float) -> None:
+        """Take up other wishes, go on from what was found, and give a first answer: one step."""
+        drags = any(isinstance(one, Drag) for one in constraints)
+        self.editing.learning_rate = DRAG_RATE if drags else RATE
         self.editing.ask(constraints, smoothness=smoothness)
         self._step(1)
         self.editing.look()

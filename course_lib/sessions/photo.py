@@ -36,9 +36,9 @@ from course_lib.transfer.morph import MORPH_SMOOTHNESS
 PREVIEW = 512  # pixels: the longer side of the photo as it is shown while an edit is under way
 COARSE = 64  # pixels: at most, the side at which motion is found for a preview
 FRAMES = 5  # of the morph that is followed for the whole photo
-SMOOTHNESS, DRAG_SMOOTHNESS = 1.0, 3.0  # λ_s: a photo's code lies far out, and is easily led off
-RATE, DRAG_RATE = 0.05, 0.03  # of Adam
-REST = 5.0  # weight of what nobody asked to change
+# A photo's code lies far out, and is easily led off: so it is held more firmly than a sample's.
+SMOOTHNESS, DRAG_SMOOTHNESS = 0.3, 1.0  # λ_s
+REST, DRAG_REST = 9.0, 3.0  # weight of what nobody asked to change
 NEAR, DRAG_NEAR = 0.1, 0.2  # how far around a wish a picture may change, in shares of its side
 SEEN = 4  # pixels: details smaller than that may change anywhere
 
@@ -130,8 +130,8 @@ class PhotoSession:
         drags = any(isinstance(one, Drag) for one in constraints)
         if smoothness is None:
             smoothness = DRAG_SMOOTHNESS if drags else SMOOTHNESS
-        self.edit.ask([*constraints, self._rest(constraints)], smoothness=smoothness,
-                      rate=DRAG_RATE if drags else RATE)
+        rest = self._rest(constraints, DRAG_REST if drags else REST)
+        self.edit.ask([*constraints, rest], smoothness=smoothness)
 
     def follow(
         self, should_end: Callable[[], bool], show: Callable[[], object], *,
@@ -215,7 +215,7 @@ class PhotoSession:
             code = move(code, found.vector(code), strength * found.reach, layers=found.layers)
         return code
 
-    def _rest(self, constraints: Sequence[Constraint]) -> Constraint:
+    def _rest(self, constraints: Sequence[Constraint], weight: float) -> Constraint:
         """What lies around no wish should look as z0's picture does, but for fine detail."""
         side = self.generator.resolution
         near = torch.zeros(side, side, dtype=torch.bool, device=self.generator.device)
@@ -228,7 +228,7 @@ class PhotoSession:
             difference = F.avg_pool2d((images - before) * far, SEEN, ceil_mode=True)
             return difference.square().sum(dim=1).mean(dim=(1, 2))
 
-        return Anything(change, weight=3 * REST)
+        return Anything(change, weight=weight)
 
     def _shrunk(self, image: Tensor, side: int) -> Tensor:
         return F.interpolate(image[None], (side, side), mode="bilinear", antialias=True)[0]
