@@ -13,7 +13,7 @@ from course_lib.naming import NamedDirection
 from course_lib.widgets import photo as module
 from course_lib.widgets.canvas import Canvas, Marks, Pair, Stroke
 from course_lib.widgets.photo import EYES, OWN, PhotoTool
-from tests.toys import tame
+from tests.toys import Flow, Painter, tame
 
 RED = Stroke(((150.0, 250.0), (350.0, 250.0)), "#ff0000", 90)
 
@@ -192,3 +192,13 @@ def test_a_model_without_photos_opens_with_a_picture_of_its_own(generator):
     tool = PhotoTool(generator, steps=2, projection_steps=2)
     tool.wait()
     assert tool.state.name == module.SAMPLE and tool.state.image.shape == (3, 16, 16)
+
+
+@pytest.mark.parametrize("family, drags", [(Flow, True), (Painter, False)])
+def test_a_family_that_has_only_z_is_painted_there_and_dragged_if_it_has_features(family, drags):
+    tool = PhotoTool(family(), steps=2, projection_steps=2)
+    tool.wait()
+    assert tool.session.space == "z" and ("drag" in tool.pad.brushes) == drags
+    draw(tool.pad, Marks((RED,)))
+    tool.wait()
+    assert tool.answer.error == "" and "your wish" in tool.answer.note

@@ -77,7 +77,8 @@ class PhotoTool(Tool):
         self.background, self._projecting = Background(self._show_failure), False
         self._opened_state: PhotoState | None = None
         self._picture = image
-        self.page = PhotoPage(image, alt, size, list(self.session.directions))
+        self.page = PhotoPage(image, alt, size, list(self.session.directions),
+                              drags=generator.offers("features"))
         self.placer, self.pad, self.answer = self.page.placer, self.page.pad, self.page.answer
         state = PhotoState(name, image, strengths=self._still)
         names = list(CATS) if self.aim else [name]

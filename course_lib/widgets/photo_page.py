@@ -32,6 +32,7 @@ class PhotoPage:
         alt: what a reader who can't see the pictures should know.
         size: of the pictures on the screen, in pixels, at most.
         directions: names, each of which gets a slider.
+        drags: whether the generator has features that a drag could pull.
 
     Attributes:
         placer: where the eyes are clicked; pad: where one paints; answer: the photo, edited.
@@ -41,14 +42,17 @@ class PhotoPage:
         sliders: how far to go along each direction, in % of its reach.
     """
 
-    def __init__(self, image: Image, alt: str, size: int, directions: Sequence[str]) -> None:
+    def __init__(
+        self, image: Image, alt: str, size: int, directions: Sequence[str], *, drags: bool
+    ) -> None:
         screen = {"max_size": (size, size)}
         self.placer = Canvas(
             image, mode="points", title="Where are the eyes?", alt=f"{alt} (to be placed)",
             actions=["photo"], hint=CLICK, **screen)
         self.pad = Canvas(
             torch.ones(3, PAD, PAD), mode="brushes", title="Paint what you wish",
-            alt=f"{alt} (to paint on)", actions=["photo"], brushes=BRUSHES, inks=FUR,
+            alt=f"{alt} (to paint on)", actions=["photo"], inks=FUR,
+            brushes=BRUSHES if drags else BRUSHES[:2],
             brush_size=(PAD // 10, PAD // 3), **screen)
         self.answer = Canvas(image, title="Your photo, edited", alt=alt,
                              actions=["before", "save"], **screen)
@@ -94,6 +98,6 @@ class PhotoPage:
             return
         self.warning.value = (
             f'<p role="alert" style="{ALERT}"><b>{model} does not know this</b>: its own picture '
-            f"of it is {familiarity.ratio:.1f} times as far off as is usual, so an edit would "
+            f"of it is {familiarity.ratio:.1f} times as far off as is usual, so an edit may "
             f"turn it into something else. Place the photo anew, or choose another.</p>"
         )
