@@ -14,7 +14,8 @@ HOUSE = Path(__file__).parents[1] / "course_lib"
 READING_ORDER = """
     shapes results checks keeping writing  pixels images weights  gradients solvers
     smoothing blending warping  generators  lite0 losses encoders classifiers
-    descent projection tuning  guidance transfer directions naming  text metrics
+    descent projection familiarity tuning  guidance transfer framing directions naming  sessions
+    text metrics
     plotting feedback  widgets  training
 """.split()
 
@@ -26,7 +27,8 @@ ROOMS = {
         "biggan vae vqvae flow diffusion"
     ).split(),
     "widgets": (
-        "sliders latent canvas tool tools project directions labels wishes paint transfer"
+        "background sliders latent canvas tool tools project directions labels wishes paint "
+        "transfer photo_page photo"
     ).split(),
     "feedback": "answers pictures diagnosis core poisson gradient_domain warping projection "
                 "directions transfer wishes guidance".split(),
@@ -35,11 +37,12 @@ ROOMS = {
     "blending": "placing poisson modes".split(),
     "directions": "moving moments components boundaries".split(),
     "transfer": "flow morph alternatives".split(),
+    "sessions": "editing photo".split(),
 }
 
 METHODS = """
-    losses encoders classifiers descent projection tuning guidance transfer directions naming
-    text metrics
+    losses encoders classifiers descent projection familiarity tuning guidance transfer framing
+    directions naming sessions text metrics
 """.split()
 MAX_LINES = 400
 

@@ -104,7 +104,7 @@ def test_a_new_stroke_interrupts_the_one_before(generator):
     draw(tool, RED, BLUE)
     assert tool.editing.age < 100_000
     tool.stop()
-    assert not tool._thread.is_alive()
+    assert not tool.background.runs
 
 
 def test_when_the_last_stroke_is_undone_z0_is_back(tool):
@@ -159,7 +159,7 @@ def test_fix_makes_the_picture_the_new_z0(tool):
     shown = tool.solve(tool.state).image
     tool.fix()
     assert tool.state.strokes == () and tool.state.morph == 100
-    torch.testing.assert_close(tool.before, shown, atol=1e-4, rtol=0)
+    torch.testing.assert_close(tool.session.before, shown, atol=1e-4, rtol=0)
     draw(tool, BLUE)
     torch.testing.assert_close(tool.editing.at(0, torch.zeros(1))[0], shown, atol=1e-4, rtol=0)
     tool.new_start()
@@ -245,9 +245,9 @@ def test_a_failure_in_the_background_is_shown(tool, monkeypatch):
     tool.wait()
     monkeypatch.setattr(tool.editing, "step", lambda rate=1.0: {}["missing"])
     monkeypatch.setattr("threading.excepthook", lambda arguments: None)
-    tool._run(tool._follow)
+    tool.background.start(tool._follow)
     tool.editing.age = 0
-    tool._run(tool._follow)
+    tool.background.start(tool._follow)
     tool.wait()
     assert tool.canvas.error == "KeyError: 'missing'"
 

@@ -6,8 +6,6 @@
 //
 // Places are [x, y] in pixels of the picture, [0, 0] being the centre of the top left pixel.
 
-const INK = ["#D55E00", "#0072B2", "#009E73", "#E69F00", "#CC79A7", "#000000", "#FFFFFF"];
-const NAMES = ["vermilion", "blue", "green", "orange", "pink", "black", "white"];
 const PART = 2 ** 21; // bytes a message: servers close connections over larger ones
 const MOST = 2 ** 26; // bytes of a photo
 const BRUSHES = { color: "Colour", sketch: "Sketch", hold: "Hold still", warp: "Warp", drag: "Drag" };
@@ -102,7 +100,7 @@ class View {
     this.zoom = 1;
     [this.size, this.largest] = model.get("brush_size");
     this.brush = model.get("brushes")[0]; // in mode "brushes"
-    this.color = INK[0];
+    this.color = model.get("inks")[0][0];
     this.erases = false;
     this.keyed = false; // show the cross only to those who use keys
     this.painted = 0;
@@ -157,7 +155,7 @@ class View {
     const hand = this.hand();
     const hint = this.model.get("mode") === "brushes" && !this.erases ? HINTS[this.brush] : "";
     this.stage.dataset.mode = hand;
-    this.help.textContent = hint + HELP[hand];
+    this.help.textContent = this.model.get("hint") || hint + HELP[hand];
   }
 
   button(text, act, properties = {}) {
@@ -199,8 +197,8 @@ class View {
         if (!erases) this.brush = kind;
         refresh();
       }));
-    const inks = INK.map((color, i) => this.button("", () => pick(color), {
-      className: "sw-ink", ariaLabel: NAMES[i], title: NAMES[i],
+    const inks = this.model.get("inks").map(([color, name]) => this.button("", () => pick(color), {
+      className: "sw-ink", ariaLabel: name, title: name, value: color,
       style: `background: ${color}`, role: "radio",
     }));
     const other = element("input", { type: "color", value: this.color,
@@ -216,8 +214,8 @@ class View {
         ? i === kinds.length : i < kinds.length && kinds[i][2] === this.brush));
       this.lift();
       this.showHand();
-      inks.forEach((ink, i) => ink.setAttribute("aria-checked",
-        !this.erases && this.color === INK[i]));
+      inks.forEach((ink) => ink.setAttribute("aria-checked",
+        !this.erases && this.color === ink.value));
       this.draw();
     };
     queueMicrotask(refresh);

@@ -33,6 +33,8 @@ Place = tuple[float | int, float | int]
 MODES = ("look", "brush", "lasso", "points", "move", "brushes", "pick")
 BRUSHES = ("color", "sketch", "hold", "warp", "drag")
 ACTIONS = ("before", "reset", "save", "photo")
+INKS = (("#D55E00", "vermilion"), ("#0072B2", "blue"), ("#009E73", "green"), ("#E69F00", "orange"),
+        ("#CC79A7", "pink"), ("#000000", "black"), ("#FFFFFF", "white"))
 UNSENT = {"sync": True, "echo_update": False}  # else each stroke would come back to the browser
 
 
@@ -106,6 +108,9 @@ class Canvas(anywidget.AnyWidget):
         brushes: offered in mode "brushes": "color", "sketch" and "hold" draw strokes, "warp" and
             "drag" set pairs.
         brush_size: of the brush at first, and at most, in pixels.
+        inks: colours to paint with, (as in CSS, name); those that the colour-blind can tell apart
+            if none are given.
+        hint: what to do here, in place of the mode's own advice.
     """
 
     _esm = Path(__file__).with_name("canvas.js")
@@ -122,6 +127,8 @@ class Canvas(anywidget.AnyWidget):
     outline = traitlets.List().tag(sync=True)
     brushes = traitlets.List(traitlets.Unicode()).tag(sync=True)
     brush_size = traitlets.List(traitlets.Int(), [10, 60]).tag(sync=True)
+    inks = traitlets.List().tag(sync=True)
+    hint = traitlets.Unicode().tag(sync=True)
     choices = traitlets.Int(1).tag(sync=True)
     columns = traitlets.Int(1).tag(sync=True)
     picked = traitlets.Int(0).tag(**UNSENT)
@@ -133,7 +140,8 @@ class Canvas(anywidget.AnyWidget):
         self, image: Image, *, alt: str, mode: str = "look", title: str = "",
         actions: Sequence[str] = (), photo_label: str = "My own photo",
         max_size: tuple[int, int] = (560, 400), brushes: Sequence[str] = (),
-        brush_size: tuple[int, int] = (10, 60),
+        brush_size: tuple[int, int] = (10, 60), inks: Sequence[tuple[str, str]] = INKS,
+        hint: str = "",
     ) -> None:
         require_option(mode, MODES, "mode")
         for brush in brushes:
@@ -143,7 +151,8 @@ class Canvas(anywidget.AnyWidget):
         super().__init__(
             mode=mode, title=title, alt=alt, actions=list(actions), photo_label=photo_label,
             max_width=max_size[0], max_height=max_size[1],
-            brushes=list(brushes), brush_size=list(brush_size),
+            brushes=list(brushes), brush_size=list(brush_size), hint=hint,
+            inks=[list(ink) for ink in inks],
         )
         self._parts: list[bytes] = []
         self._listeners: dict[str, Callable[..., object]] = {}

@@ -209,12 +209,9 @@ class DirectionTool(Tool):
         if self._key != self._shown:
             self._restart()
         super()._sync()
-        self._held = True
-        try:
+        with self._holding():
             for slider, strength in zip(self.sliders, self.state.strengths, strict=True):
                 slider.value = strength
-        finally:
-            self._held = False
 
     def _restart(self) -> None:
         """What "before" shows: the pictures of the unmoved codes."""

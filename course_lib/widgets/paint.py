@@ -1,8 +1,6 @@
 """Brush edits under your hands: paint what you wish, and the manifold follows: `PaintTool`."""
 
 import base64
-import threading
-import time
 from dataclasses import dataclass, replace
 
 import ipywidgets
@@ -12,20 +10,19 @@ from torch import Tensor
 
 from course_lib.encoders import has_inverse
 from course_lib.generators.base import Generator
-from course_lib.guidance import Drag, Editing, scatter
+from course_lib.guidance import Editing
 from course_lib.images import crop_square
 from course_lib.plotting import tile
-from course_lib.projection import project, ramp
+from course_lib.projection import project
+from course_lib.sessions import EditSession
 from course_lib.shapes import Image, Latent
+from course_lib.widgets.background import Background
 from course_lib.widgets.canvas import BRUSHES, Canvas, Marks, Pair, Stroke, encode, paint
 from course_lib.widgets.tool import Answer, Reader, Tool
 from course_lib.widgets.wishes import wishes
 
 SAMPLE, NOTHING, PHOTO = "a sample", "nothing", "my photo"
-PAUSE = 0.1  # seconds between two pictures, so that drawing them does not slow the steps
-SETTLE = 15  # steps, after which the candidates stay where they are
 COUNTS = (1, 2, 4, 8, 16)
-RATE, DRAG_RATE = 0.1, 0.03  # of Adam; a drag is tracked, so it must not outrun its handle
 COLUMNS = 4  # of candidates on the page
 SEEDS = 100
 
@@ -78,13 +75,16 @@ class PaintTool(Tool):
         self, generator: Generator, *, alt: str, photo: Image | None = None, height: int = 320,
         steps: int = 80, projection_steps: int = 150, **options: object,
     ) -> None:
-        self.generator, self.steps, self.projection_steps = generator, steps, projection_steps
-        self._thread, self._ending, self._found = None, threading.Event(), {}
-        self._where, self._begun, self._asked, self.seconds = None, None, None, 0.0
+        self.generator, self.projection_steps = generator, projection_steps
+        self.background = Background(self._show_failure)
+        self._projected: tuple[Image | None, dict[str, Latent]] = (None, {})
+        self._begun: PaintState | None = None  # the state at whose start the edit began
+        self._asked = None
         options = {"space": generator.default_space} | options
         if photo is not None:
             options |= {"photo": self._cropped(photo), "start": PHOTO}
         state, side = PaintState(**options), generator.resolution
+        self.session = EditSession(generator, space=state.space, steps=steps)
         blank = torch.ones(3, side, side)
         self.pad = Canvas(
             blank, mode="brushes", title="z0: paint here what you wish", alt=f"{alt} (z0)",
@@ -121,18 +121,20 @@ class PaintTool(Tool):
 
     def play(self) -> None:
         """Show the morph from z0 to the answer, once."""
-        self.stop()
-        self._run(self._play)
+        self.background.start(self._play)
 
     def stop(self) -> None:
         """End the optimisation where it is."""
-        self._ending.set()
-        self.wait()
+        self.background.stop()
 
     def wait(self) -> None:
         """Until the optimisation, or the morph, has come to its end."""
-        if self._thread is not None and self._thread is not threading.current_thread():
-            self._thread.join()
+        self.background.wait()
+
+    @property
+    def editing(self) -> Editing:
+        """The optimisation under way."""
+        return self.session.editing
 
     # ---- the edit
 
@@ -144,21 +146,19 @@ class PaintTool(Tool):
             self._prepare(self.state)
             self._show()
         except Exception as failure:
-            self._where = None
+            self._begun = None
             self.canvas.error = str(failure)
             raise
-        if self.editing.energies and self.editing.age < self.steps:
-            self._run(self._follow)
+        if self.session.is_under_way:
+            self.background.start(self._follow)
 
     def solve(self, state: PaintState) -> Answer:
         """The picture at this place of the morph, as far as the edit under way has come."""
-        editing, start = self.editing, self._start()
-        whole = state.morph == 100
-        image = editing.image[start] if whole else editing.at(
-            start, torch.tensor([state.morph / 100]))[0]
-        terms = {name: float(value[start]) for name, value in editing.energies.items()}
-        said = f"step {editing.age} of {self.steps}" if terms else "nothing painted yet"
-        return Answer(image, terms, said)
+        session, start = self.session, self._start()
+        terms = session.terms(start)
+        said = (f"step {session.editing.age} of {session.steps}" if terms
+                else "nothing painted yet")
+        return Answer(session.picture(start, share=state.morph / 100), terms, said)
 
     def stops(self) -> list[dict]:
         """A stroke of each brush, all together, and one erased."""
@@ -176,42 +176,27 @@ class PaintTool(Tool):
 
     def _prepare(self, state: PaintState) -> None:
         """Begin at another z0, or ask for other strokes; then one step, for a first answer."""
-        where = (state.start, state.seed, id(state.photo), id(state.fixed), state.space,
-                 state.candidates)
         wanted = wishes(state.strokes, state.pairs, self.generator.resolution)
         asked = (state.strokes, state.pairs, state.smoothness)
-        if where != self._where or not wanted:
-            self.editing, self._asked = self._begin(state), None
-            self._where, self._begun = where, state  # kept, so that no id is given twice
-            self.pad.restart(self.before)
-            self.canvas.restart(self.before)
+        if not wanted or not _same_start(self._begun, state):
+            self._begin(state)
+            self._begun, self._asked = state, None
+            self.pad.restart(self.session.before)
+            self.canvas.restart(self.session.before)
         if wanted and asked != self._asked:
             self._asked = asked
-            drags = any(isinstance(wish, Drag) for wish in wanted)
-            self.editing.learning_rate = DRAG_RATE if drags else RATE
             free = state.start == NOTHING and state.fixed is None
-            self.editing.ask(wanted, smoothness=0 if free else state.smoothness)
-            begin = time.perf_counter()
-            self.editing.step()
-            self.seconds = time.perf_counter() - begin
-            self.editing.look()
+            self.session.ask(wanted, smoothness=0 if free else state.smoothness)
 
-    def _begin(self, state: PaintState) -> Editing:
-        """Candidates around z0, or random ones; `before` is z0's picture, or their average."""
-        generator, space = self.generator, state.space
+    def _begin(self, state: PaintState) -> None:
+        """Candidates around z0, or random ones."""
+        self.session.space = state.space
         rng = torch.Generator().manual_seed(state.seed)
         if state.start == NOTHING and state.fixed is None:
-            starts = generator.sample_latent(state.candidates, space=space, rng=rng)
-            editing = Editing(generator, starts, [], space=space, settle=SETTLE)
-            many = generator.sample_latent(24, space=space, rng=rng)
-            with torch.no_grad():
-                self.before = generator.decode(many, space=space).mean(dim=0)
-            return editing
-        z0 = self._origin(state, rng)
-        begin = scatter(generator, z0, state.candidates, space=space, rng=rng)
-        editing = Editing(generator, z0, [], space=space, begin=begin, settle=SETTLE)
-        self.before = editing.image[0]
-        return editing
+            self.session.begin_anywhere(state.candidates, rng)
+        else:
+            z0 = self._origin(state, rng)
+            self.session.begin(z0, candidates=state.candidates, rng=rng)
 
     def _origin(self, state: PaintState, rng: torch.Generator) -> Latent:
         if state.fixed is not None:
@@ -225,7 +210,10 @@ class PaintTool(Tool):
         """The photo's code, found once a space, under the progress bar."""
         if photo is None:
             raise ValueError('there is no photo yet: press "My own photo" below z0.')
-        if (id(photo), space) not in self._found:
+        if photo is not self._projected[0]:
+            self._projected = photo, {}
+        codes = self._projected[1]
+        if space not in codes:
             self.bar.max = self.projection_steps
 
             def watch(step: int, image: Tensor) -> None:
@@ -234,17 +222,15 @@ class PaintTool(Tool):
                     self.pad.show(image[0], note=f"projecting: step {step + 1} of {self.bar.max}")
 
             init = "encoder" if has_inverse(self.generator, space) else "mean"
-            found = project(self.generator, photo.to(self.generator.device), space=space,
-                            init=init, steps=self.projection_steps, callback=watch)
-            self._found[id(photo), space] = found.latent, photo  # kept, so that its id is its own
+            codes[space] = project(
+                self.generator, photo.to(self.generator.device), space=space, init=init,
+                steps=self.projection_steps, callback=watch).latent
             self.bar.value, self.pad.note = 0, ""
-        return self._found[id(photo), space][0]
+        return codes[space]
 
     def _code(self) -> Latent:
         """The code of the picture that is shown, (1, ...)."""
-        editing, start = self.editing, self._start()
-        begun = editing.origin[start]
-        return (begun + self.state.morph / 100 * (editing.latent[start] - begun))[None]
+        return self.session.code(self._start(), share=self.state.morph / 100)
 
     def _start(self) -> int:
         picked = self.state.picked
@@ -252,37 +238,19 @@ class PaintTool(Tool):
 
     # ---- in the background
 
-    def _run(self, work: object) -> None:
-        self._ending.clear()
-        self._thread = threading.Thread(target=self._guarded, args=(work,), daemon=True)
-        self._thread.start()
-
-    def _guarded(self, work: object) -> None:
-        try:
-            work()
-        except Exception as failure:
-            self.canvas.error = f"{type(failure).__name__}: {failure}"
-            raise
-
     def _follow(self) -> None:
         """Step by step to the end, with a picture now and then."""
-        shown = time.perf_counter()
-        while self.editing.age < self.steps and not self._ending.is_set():
-            begin = time.perf_counter()
-            self.editing.step(ramp(0.05 + 0.95 * self.editing.age / self.steps))
-            self.seconds = time.perf_counter() - begin
-            if self.editing.age < self.steps and time.perf_counter() - shown > PAUSE:
-                shown = time.perf_counter()
-                self._show()
-        self.editing.look()
-        self._show()
+        self.session.follow(lambda: self.background.should_end, self._show)
+
+    def _show_failure(self, failure: Exception) -> None:
+        self.canvas.error = f"{type(failure).__name__}: {failure}"
 
     def _play(self) -> None:
         for index, image in enumerate(self.editing.morph(self._start(), 16)):
-            if self._ending.wait(0.06):
+            if self.background.pause(0.06):
                 break
             self.canvas.show(image, note=f"the morph, {100 * index // 15} %")
-        if not self._ending.is_set():
+        if not self.background.should_end:
             self._show()
 
     def _show(self) -> None:
@@ -290,7 +258,7 @@ class PaintTool(Tool):
         answer, shown = self.solve(self.state), self.editing.shown
         terms = " + ".join(f"{name} {value:.3f}" for name, value in answer.terms.items())
         words = filter(None, [f"Energy: {terms}" if terms else "", answer.said,
-                              f"{1000 * self.seconds:.0f} ms each" if terms else ""])
+                              f"{1000 * self.session.seconds:.0f} ms each" if terms else ""])
         self.canvas.show(answer.image, note=" · ".join(words))
         with self.thumbs.hold_sync():
             self.thumbs.choices = len(shown)
@@ -354,20 +322,27 @@ class PaintTool(Tool):
                  morph=100)
 
     def _sync(self) -> None:
-        self._held = True
         if self.state.photo is not None or self.state.start == PHOTO:
-            self.controls["start"].options = [SAMPLE, NOTHING, PHOTO]
+            with self._holding():
+                self.controls["start"].options = [SAMPLE, NOTHING, PHOTO]
         super()._sync()
         self.pad.marks = Marks(self.state.strokes, pairs=self.state.pairs)
 
     def _restart(self) -> None:
         """All begins anew in `redraw`."""
-        self._where = None
+        self._begun = None
 
     def _repr_mimebundle_(self, **kwargs: object) -> tuple[dict, dict]:
         bundle, metadata = super()._repr_mimebundle_(**kwargs)
-        shades, ink = paint(self.state.strokes, self.before.shape[-2:])
-        painted = torch.where(ink, shades, self.before.cpu())
+        shades, ink = paint(self.state.strokes, self.session.before.shape[-2:])
+        painted = torch.where(ink, shades, self.session.before.cpu())
         answer = self.solve(self.state).image.cpu()
         picture = encode(tile(torch.stack([painted, answer]), 2, size=192), quality=82)
         return bundle | {"image/jpeg": base64.b64encode(picture).decode()}, metadata
+
+
+def _same_start(begun: PaintState | None, state: PaintState) -> bool:
+    """Whether an edit that began at one state's z0 may go on at the other's."""
+    return begun is not None and begun.photo is state.photo and begun.fixed is state.fixed and all(
+        getattr(begun, name) == getattr(state, name)
+        for name in ("start", "seed", "space", "candidates"))

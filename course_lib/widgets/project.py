@@ -1,6 +1,5 @@
 """A photo projected onto the manifold while you watch: `ProjectTool`."""
 
-import threading
 import time
 from dataclasses import dataclass
 
@@ -15,6 +14,7 @@ from course_lib.losses import pixel_loss
 from course_lib.plotting import enlarge
 from course_lib.projection import Projection, default_loss, project
 from course_lib.shapes import Image
+from course_lib.widgets.background import Background
 from course_lib.widgets.canvas import Canvas, Marks
 from course_lib.widgets.tool import Answer, Tool, sentence
 
@@ -62,7 +62,7 @@ class ProjectTool(Tool):
         **options: object,
     ) -> None:
         self.generator, self.projection, self._height = generator, None, height
-        self._thread, self._ending = None, threading.Event()
+        self.background = Background(lambda failure: None)  # `_descend` shows it itself
         start = {"space": generator.spaces[-1], "init": self._starts()[-1]}
         state = ProjectState(image, **start | options)
         self.photo = Canvas(image, mode="move", title="The photo: move the square",
@@ -89,20 +89,17 @@ class ProjectTool(Tool):
     def start(self) -> None:
         """Project, in the background, from the start that is shown."""
         self.stop()
-        self._ending.clear()
         self.go.disabled, self.halt.disabled = True, False
-        self._thread = threading.Thread(target=self._descend, args=(self.state,), daemon=True)
-        self._thread.start()
+        state = self.state
+        self.background.start(lambda: self._descend(state))
 
     def stop(self) -> None:
         """End with what was found until now."""
-        self._ending.set()
-        self.wait()
+        self.background.stop()
 
     def wait(self) -> Projection | None:
         """Until the projection is done; the projection."""
-        if self._thread is not None and self._thread is not threading.current_thread():
-            self._thread.join()
+        self.background.wait()
         return self.projection
 
     def set(self, **changes: object) -> None:
@@ -155,7 +152,7 @@ class ProjectTool(Tool):
 
         def watch(step: int, image: Image) -> None:
             nonlocal shown
-            if self._ending.is_set():
+            if self.background.should_end:
                 raise StopIteration
             now = time.perf_counter()
             if now - shown > PAUSE:

@@ -3,7 +3,8 @@
 import base64
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
@@ -143,10 +144,16 @@ class Tool:
 
     def _sync(self) -> None:
         """Let controls and canvases say what the state says."""
-        self._held = True
-        try:
+        with self._holding():
             for name, control in self.controls.items():
                 control.value = getattr(self.state, name)
+
+    @contextmanager
+    def _holding(self) -> Iterator[None]:
+        """While controls are set from here, they are not taken for a hand's doing."""
+        self._held = True
+        try:
+            yield
         finally:
             self._held = False
 

@@ -1,0 +1,10 @@
+"""Edits that a person directs, without a page or a mouse; the widgets draw what they hold.
+
+`EditSession` changes pictures of a generator. `PhotoSession` closes the loop around it: a photo is
+placed and projected, its code is edited, and the change is carried back to the photo.
+"""
+
+from course_lib.sessions.editing import EditSession
+from course_lib.sessions.photo import PhotoSession
+
+__all__ = ["EditSession", "PhotoSession"]

@@ -1,0 +1,247 @@
+"""The loop closed: a photo is placed, projected, edited, and the change carried back to it.
+
+Source: Zhu et al., "Generative Visual Manipulation on the Natural Image Manifold", ECCV 2016,
+figure 1: project, edit on the manifold, transfer the edit to the photo.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from course_lib.checks import require_image
+from course_lib.directions import move
+from course_lib.encoders import has_inverse
+from course_lib.familiarity import judge_familiarity
+from course_lib.framing import Frame, carry_back
+from course_lib.generators.base import Generator
+from course_lib.guidance import Anything, ColorStroke, Constraint, Drag
+from course_lib.guidance.strokes import along_ways
+from course_lib.naming import shipped_directions
+from course_lib.projection import Projection, project
+from course_lib.results import Callback
+from course_lib.sessions.editing import EditSession
+from course_lib.shapes import Image, Latent, Mask
+from course_lib.transfer import (
+    Transfer,
+    estimate_flow_and_color,
+    follow_morph,
+    trust_projection,
+    unchanged,
+)
+from course_lib.transfer.morph import MORPH_SMOOTHNESS
+
+PREVIEW = 512  # pixels: the longer side of the photo as it is shown while an edit is under way
+COARSE = 64  # pixels: at most, the side at which motion is found for a preview
+FRAMES = 5  # of the morph that is followed for the whole photo
+# A photo's code lies far out, and is easily led off: so it is held more firmly than a sample's.
+SMOOTHNESS, DRAG_SMOOTHNESS = 0.3, 1.0  # λ_s
+REST, DRAG_REST = 9.0, 3.0  # weight of what nobody asked to change
+NEAR, DRAG_NEAR = 0.1, 0.2  # how far around a wish a picture may change, in shares of its side
+SEEN = 4  # pixels: details smaller than that may change anywhere
+
+
+class PhotoSession:
+    """A photo and its edit.
+
+    Place the photo, `project` it, `ask` for something, `follow`, and look at `preview` meanwhile;
+    `finish` gives the photo at its own size.
+
+    Args:
+        generator: whose manifold the photo is brought to.
+        photo: (3, H, W) in [0, 1].
+        frame: where the generator's square lies in it; the middle if None.
+        steps: of each edit; projection_steps, prior: of `projection.project`.
+
+    Attributes:
+        square: what lies in the frame, (3, r, r); small: the photo, 512 pixels long at most.
+        projection: None until `project` has come to its end.
+        familiarity: how well the model knows the photo; None if that can't be told.
+        edit: the edit of the square's code.
+        directions: those that were named for this generator, by name.
+    """
+
+    def __init__(
+        self, generator: Generator, photo: Image, *, frame: Frame | None = None, steps: int = 60,
+        projection_steps: int = 100, prior: float = 0.05,
+    ) -> None:
+        self.generator, self.projection_steps, self.prior = generator, projection_steps, prior
+        self.space = generator.spaces[-1]
+        self.edit = EditSession(generator, space=self.space, steps=steps)
+        self.directions = shipped_directions(generator)
+        self.open(photo, frame)
+
+    def open(self, photo: Image, frame: Frame | None = None) -> None:
+        """Take another photo, or the same one placed anew; what was projected is forgotten."""
+        require_image(photo, "photo")
+        self.photo, self.frame = photo, frame or Frame.middle(photo)
+        factor = min(1.0, PREVIEW / max(photo.shape[-2:]))
+        size = [max(1, round(side * factor)) for side in photo.shape[-2:]]
+        self.small = F.interpolate(photo[None], size, mode="bilinear", antialias=True)[0]
+        self._small_frame = self.frame.scaled(size[1] / photo.shape[-1])
+        self.square = self.frame.cut(photo, self.generator.resolution).clamp(0, 1)
+        self.projection: Projection | None = None
+        self.familiarity = judge_familiarity(self.generator, self.square)
+
+    def project(self, callback: Callback | None = None) -> None:
+        """Find the square's code: the inverting network's, where there is one, then descent.
+
+        Args:
+            callback: as in `projection.project`; where it raises `StopIteration`, what was found
+                until then is kept.
+        """
+        init = "encoder" if has_inverse(self.generator, self.space) else "mean"
+        found = project(
+            self.generator, self.square.to(self.generator.device), space=self.space, init=init,
+            steps=self.projection_steps, prior=self.prior, callback=callback)
+        self.projection = found
+        self.start_again()
+        self._first = self.edit.before.clamp(0, 1)
+        self._trust = trust_projection(self.square.to(self._first), self._first)
+
+    def start_again(self) -> None:
+        """Nothing is asked for: the photo is as it was."""
+        self._strengths: dict[str, float] = {}
+        self._asked: tuple[Constraint, ...] = ()
+        self.edit.begin(self.projection.latent)
+        self._change: Transfer | None = None
+
+    def ask(
+        self, constraints: Sequence[Constraint], strengths: Mapping[str, float] | None = None,
+        *, smoothness: float | None = None,
+    ) -> None:
+        """Take up what is wished, and give a first answer.
+
+        Args:
+            constraints: on pictures of the square, as `guidance.edit` takes them.
+            strengths: how far to go along named directions, in shares of each one's reach; the
+                constraints are met from there.
+            smoothness: λ_s; if None, one that suits photographs, and drags more than colours.
+        """
+        wanted = {name: float(value) for name, value in (strengths or {}).items() if value}
+        if not constraints or wanted != self._strengths:
+            self.edit.begin(self._moved(wanted))
+            self._strengths = wanted
+        self._asked = tuple(constraints)
+        if not constraints:
+            return
+        drags = any(isinstance(one, Drag) for one in constraints)
+        if smoothness is None:
+            smoothness = DRAG_SMOOTHNESS if drags else SMOOTHNESS
+        rest = self._rest(constraints, DRAG_REST if drags else REST)
+        self.edit.ask([*constraints, rest], smoothness=smoothness)
+
+    def follow(
+        self, should_end: Callable[[], bool], show: Callable[[], object], *,
+        pause: float = 1.2,
+    ) -> None:
+        """Step to the end, or until told to; `show` now and then, and at the end."""
+        self.edit.follow(should_end, show, pause=pause)
+
+    @property
+    def pictures(self) -> Float[Tensor, "3 3 r r"]:
+        """What the generator is about: the square, G(w0), and G(w1) as far as it has come."""
+        edited = self.edit.picture().clamp(0, 1)
+        return torch.stack([self.square, self._first.to(self.square), edited.to(self.square)])
+
+    @torch.no_grad()
+    def preview(self) -> Image:
+        """The photo, small, with the edit as it is now: the motion goes on from the last look's."""
+        if not self._is_edited:
+            self._change = None
+            return self.small
+        side = min(COARSE, self.generator.resolution)
+        now, first = self._shrunk(self.edit.picture().clamp(0, 1), side), self._shrunk(
+            self._first, side)
+        self._change = estimate_flow_and_color(
+            now, first, flow_smoothness=MORPH_SMOOTHNESS, steps=2,
+            trust=self._shrunk(self._trust[None], side)[0], start=self._change or unchanged(first))
+        return carry_back(
+            self.small, self._small_frame, self._change.flow, self._change.color).clamp(0, 1)
+
+    @torch.no_grad()
+    def finish(self, should_end: Callable[[], bool] = lambda: False) -> Image | None:
+        """The whole photo, edited, (3, H, W): motion and colour followed at G's own size.
+
+        Args:
+            should_end: asked between the steps; once it says so, there is no answer.
+        """
+        if not self._is_edited:
+            return self.photo
+        start, end = self.projection.latent, self.edit.code()
+        shares = torch.linspace(0, 1, FRAMES).to(start).reshape(-1, *[1] * (start.ndim - 1))
+        frames = self.generator.decode(start + shares * (end - start), space=self.space)
+
+        def watch(step: int, image: Image) -> None:
+            if should_end():
+                raise StopIteration
+
+        try:
+            morph = follow_morph(frames.clamp(0, 1), trust=self._trust, callback=watch)
+        except StopIteration:
+            return None
+        return carry_back(self.photo, self.frame, *morph.at(1)).clamp(0, 1)
+
+    def terms(self) -> dict[str, float]:
+        """The energy's terms at the last step, the user's wishes as one; none without a wish."""
+        *wishes, rest, close = self.edit.terms().values() or (None, None)
+        if not wishes:
+            return {}
+        return {"your wish": sum(wishes), "the rest stays": rest, "close to the input": close}
+
+    def changes(self) -> dict[str, float]:
+        """How much G(w1) differs from G(w0), in intensity: under the strokes of colour, elsewhere.
+        """
+        _, before, after = self.pictures
+        change = (after - before).abs().mean(dim=0)
+        masks = [one.mask.to(change.device) for one in self._asked if isinstance(one, ColorStroke)]
+        if not masks:
+            return {"everywhere": float(change.mean())}
+        under = torch.stack(masks).any(dim=0)
+        return {"under your strokes": float(change[under].mean()),
+                "elsewhere": float(change[~under].mean())}
+
+    @property
+    def _is_edited(self) -> bool:
+        return self.projection is not None and bool(self._asked or self._strengths)
+
+    def _moved(self, strengths: Mapping[str, float]) -> Latent:
+        """The photo's code after its steps along named directions."""
+        code = self.projection.latent
+        for name, strength in strengths.items():
+            found = self.directions[name]
+            code = move(code, found.vector(code), strength * found.reach, layers=found.layers)
+        return code
+
+    def _rest(self, constraints: Sequence[Constraint], weight: float) -> Constraint:
+        """What lies around no wish should look as z0's picture does, but for fine detail."""
+        side = self.generator.resolution
+        near = torch.zeros(side, side, dtype=torch.bool, device=self.generator.device)
+        for one in constraints:
+            near |= around(one, side).to(near)
+        far = (~near).float()
+        before = self.edit.before.detach()
+
+        def change(images: Image) -> Float[Tensor, " batch"]:
+            difference = F.avg_pool2d((images - before) * far, SEEN, ceil_mode=True)
+            return difference.square().sum(dim=1).mean(dim=(1, 2))
+
+        return Anything(change, weight=weight)
+
+    def _shrunk(self, image: Tensor, side: int) -> Tensor:
+        return F.interpolate(image[None], (side, side), mode="bilinear", antialias=True)[0]
+
+
+def around(constraint: Constraint, resolution: int) -> Mask:
+    """Where a wish may change a picture of this size: at it, and around; everywhere if unknown."""
+    if isinstance(constraint, Drag):
+        return along_ways(
+            constraint.start, constraint.end, DRAG_NEAR * resolution, resolution)
+    mask = getattr(constraint, "mask", None)
+    if mask is None:
+        return torch.ones(resolution, resolution, dtype=torch.bool)
+    reach = round(NEAR * resolution)
+    grown = F.max_pool2d(mask[None, None].float(), 2 * reach + 1, 1, reach)
+    return grown[0, 0] > 0

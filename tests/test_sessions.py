@@ -1,0 +1,120 @@
+"""Sessions: an edit and the whole loop, without a page or a mouse."""
+
+import pytest
+import torch
+
+from course_lib.framing import Frame
+from course_lib.guidance import ColorStroke
+from course_lib.naming import NamedDirection
+from course_lib.sessions import EditSession, PhotoSession
+from tests.toys import tame
+
+NEVER = {"should_end": lambda: False, "show": lambda: None}
+
+
+@pytest.fixture
+def generator(rng):
+    return tame(rng)
+
+
+@pytest.fixture
+def red() -> ColorStroke:
+    mask = torch.zeros(16, 16, dtype=torch.bool)
+    mask[6:10, 4:12] = True
+    return ColorStroke(mask, (1.0, 0.0, 0.0))
+
+
+@pytest.fixture
+def session(generator, rng) -> PhotoSession:
+    """A photo of the generator's kind, in the middle of a larger one, projected."""
+    thing = generator.decode(generator.sample_latent(1, rng=rng))[0].clamp(0, 1)
+    photo = torch.rand(3, 50, 70, generator=rng)
+    photo[:, 5:37, 20:52] = thing.repeat_interleave(2, 1).repeat_interleave(2, 2)
+    session = PhotoSession(generator, photo, frame=Frame((35.5, 20.5), 32.0), steps=6,
+                           projection_steps=8)
+    session.project()
+    return session
+
+
+def test_an_edit_is_followed_to_its_end_and_told_as_a_sum(generator, rng, red):
+    edit, shown = EditSession(generator, space="w", steps=6), []
+    edit.begin(generator.sample_latent(1, space="w", rng=rng))
+    assert not edit.is_under_way and edit.terms() == {}
+    edit.ask([red], smoothness=0.05)
+    first = edit.terms()
+    assert edit.is_under_way and list(first) == ["ColorStroke 1", "close to the input"]
+    edit.follow(lambda: False, lambda: shown.append(edit.editing.age), pause=0)
+    assert shown == [2, 3, 4, 5, 6] and not edit.is_under_way
+    assert edit.terms()["ColorStroke 1"] < first["ColorStroke 1"]
+    torch.testing.assert_close(edit.picture(share=0.0), edit.before, atol=1e-5, rtol=0)
+
+
+def test_an_edit_ends_when_told_to(generator, rng, red):
+    edit = EditSession(generator, space="w", steps=100_000)
+    edit.begin(generator.sample_latent(1, space="w", rng=rng))
+    edit.ask([red], smoothness=0.05)
+    edit.follow(lambda: edit.editing.age > 3, lambda: None)
+    assert edit.editing.age == 4
+
+
+def test_before_any_wish_the_photo_is_the_photo(session):
+    assert torch.equal(session.finish(), session.photo)
+    assert torch.equal(session.preview(), session.small)
+    assert session.terms() == {}
+
+
+def test_an_edit_comes_back_to_the_photo_at_its_own_size_and_nowhere_else(session, red):
+    session.ask([red])
+    session.follow(**NEVER)
+    whole = session.finish()
+    change = (whole - session.photo).abs()
+    assert whole.shape == (3, 50, 70) and change[:, 5:37, 20:52].mean() > 1e-4
+    assert change[:, :4].max() < 1e-4 and change[:, :, :18].max() < 1e-4
+    terms = session.terms()
+    assert list(terms) == ["your wish", "the rest stays", "close to the input"]
+    changes = session.changes()
+    assert changes["under your strokes"] > 0 and changes["elsewhere"] >= 0
+
+
+def test_the_preview_agrees_with_the_whole(session, red):
+    session.ask([red])
+    session.follow(**NEVER)
+    preview, whole = session.preview(), session.finish()
+    assert preview.shape == whole.shape  # a photo of less than 512 pixels is its own preview
+    assert (preview - whole).abs().mean() < 0.5 * (whole - session.photo).abs().mean()
+
+
+def test_when_all_is_taken_back_the_photo_is_back(session, red):
+    session.ask([red])
+    session.follow(**NEVER)
+    session.ask([])
+    assert torch.equal(session.finish(), session.photo)
+
+
+def test_the_whole_photo_can_be_called_off(session, red):
+    session.ask([red])
+    assert session.finish(lambda: True) is None
+
+
+def test_a_projection_can_be_called_off_with_what_was_found(session):
+    def enough(step: int, image: torch.Tensor) -> None:
+        if step == 2:
+            raise StopIteration
+
+    session.open(session.photo)
+    assert session.projection is None
+    session.project(enough)
+    assert len(session.projection.losses) == 3
+
+
+def test_named_directions_lead_from_the_photo_and_strokes_go_on_from_there(session, red):
+    vector = (1.0,) + (0.0,) * 7
+    session.directions = {"wide": NamedDirection("wide", "tame", "w", vector, (0, 1), 2.0)}
+    session.ask([], {"wide": 0.5})
+    moved = session.edit.code() - session.projection.latent
+    assert moved[0, :2, 0].tolist() == pytest.approx([1, 1], abs=1e-5)
+    assert float(moved[0, 2:].abs().max()) < 1e-5
+    session.ask([red], {"wide": 0.5})
+    torch.testing.assert_close(session.edit.editing.origin - session.projection.latent, moved)
+    session.ask([red], {"wide": 0.0})
+    torch.testing.assert_close(session.edit.editing.origin, session.projection.latent)
