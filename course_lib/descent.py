@@ -24,8 +24,8 @@ class Options:
     """How to descend; each as in `projection.project`."""
 
     steps: int
-    learning_rate: float | int
-    latent_noise: float | int
+    learning_rate: float
+    latent_noise: float
     patience: int | None
     rng: torch.Generator
     callback: Callback | None
@@ -43,7 +43,7 @@ class Energy:
     """E(code) = L(G(code), x) + λ · prior(code) + 1e5 · structure of the noise maps."""
 
     def __init__(self, generator: Generator, targets: Tensor, space: str, loss: Loss,
-                 prior: float | int):
+                 prior: float):
         self.generator, self.space, self.prior = generator, space, prior
         self.distance_to_photo = fix_target(loss, targets)
         self.codes = generator.space(space)
@@ -127,7 +127,7 @@ def descend_lbfgs(
     return found[0], found[1:] or None
 
 
-def ramp(progress: float | int) -> float:
+def ramp(progress: float) -> float:
     """The rate's factor: up over the first 5 %, down as a cosine over the last 25 %."""
     down = min(1.0, (1 - progress) / 0.25)
     return (0.5 - 0.5 * math.cos(math.pi * down)) * min(1.0, (progress + 1e-3) / 0.05)

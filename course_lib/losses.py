@@ -174,7 +174,7 @@ def weighted_sum(losses: Mapping[Loss, float]) -> "WeightedSum":
 class WeightedSum:
     """Σ weight · loss."""
 
-    def __init__(self, losses: Mapping[Loss, float | int]) -> None:
+    def __init__(self, losses: Mapping[Loss, float]) -> None:
         self.losses = dict(losses)
 
     def __call__(self, image: Image, target: Image) -> Float[Tensor, " batch"]:

@@ -1,175 +1,124 @@
-"""Families that no GAN resembles: what every method of the course does with them, or refuses.
+"""One base for all that is trained: what a family must bring, and that none has changed.
 
-<<<<<<<< HEAD:tests/test_families.py
-One is exactly invertible, the decode of the other is a chain of steps (see `toys`).
-========
 `training_losses.json` holds what each family's losses were before they stood on one base.
->>>>>>>> c5cf7b0e15745569ed655645f1354c9c252b49d7:tests/test_training_families.py
 """
 
-import math
+import copy
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
 
+import PIL.Image
 import pytest
 import torch
 
-from course_lib.directions import Directions, ganspace, move, principal_components, sefa
-from course_lib.encoders import has_inverse, invert
-from course_lib.generators import interpolate
-from course_lib.generators.capabilities import MISSING
-from course_lib.guidance import ColorStroke, Drag, WarpStroke, edit, scatter
-from course_lib.losses import perceptual_loss, pixel_loss
-from course_lib.projection import project
-from course_lib.tuning import tune_generator
-from course_lib.widgets import sweep
-from course_lib.widgets.canvas import Stroke
-from course_lib.widgets.directions import DirectionTool
-from course_lib.widgets.labels import LabelTool
-from course_lib.widgets.latent import LatentTool
-from course_lib.widgets.paint import PaintTool
-from course_lib.widgets.project import ProjectTool
-from tests.benchmarks.timing import peak_megabytes
-from tests.toys import Chain, Disc, Flow, tame
+from course_lib.generators import Card, load_generator
+from course_lib.generators.dcgan import DCGAN, DCGANConfig
+from course_lib.training import (
+    adversarial,
+    classifier,
+    dcgan,
+    descent,
+    encoder,
+    polish,
+    projected,
+    stylegan2,
+)
+from course_lib.training.__main__ import main
+from course_lib.training.base import Training
+from course_lib.training.export import main as export_main
+from course_lib.training.families import FAMILIES, family_of
+from course_lib.training.questions import answer, one_of
+from course_lib.training.stylegan2 import Stage
+from course_lib.weights import StoredWeights
 
-FAMILIES = pytest.mark.parametrize("generator", [Flow(), Chain()], ids=["flow", "chain"])
-RED = Stroke(((2.0, 4.0), (5.0, 4.0)), "#ff0000", 3)
-DRAG = Drag(torch.tensor([[3.0, 3.0]]), torch.tensor([[5.0, 4.0]]))
-
-
-def sample(generator, rng):
-    """A code, and its picture."""
-    z = generator.sample_latent(1, rng=rng)
-    return z, generator.decode(z)
+CPU = torch.device("cpu")
+SIZES = {"channel_base": 64, "channel_max": 8, "z_dim": 8, "mapping_layers": 2}
 
 
-# ---- capabilities
-
-@pytest.mark.parametrize("make, offered", [
-    (tame, {"features", "discriminator_features", "reading_weights", "mix_styles"}),
-    (lambda rng: Flow(), {"features", "invert", "log_likelihood"}),
-    (lambda rng: Chain(), {"invert"}), (lambda rng: Disc(), {"features"}),
-], ids=["stylegan2", "flow", "chain", "disc"])
-def test_a_family_offers_what_it_has_and_refuses_the_rest_in_a_sentence(make, offered, rng):
-    generator = make(rng)
-    assert {name for name in MISSING if generator.offers(name)} == offered
-    for name in MISSING.keys() - offered:
-        with pytest.raises(ValueError, match=rf"^{generator.name} [^.]*: [^.]*(\.\w[^.]*)*\.$"):
-            generator.require_capability(name)
+def pictures(n: int) -> torch.Tensor:
+    rng = torch.Generator().manual_seed(0)
+    return torch.randint(256, (n, 3, 16, 16), generator=rng, dtype=torch.uint8)
 
 
-def test_what_is_missing_refuses_when_called(rng):
-    generator, (z, image) = Chain(), sample(Chain(), rng)
-    for call in (
-        lambda: generator.features(z, "b8"), lambda: generator.log_likelihood(image),
-        lambda: generator.reading_weights(), lambda: generator.mix_styles(z, z, 1),
-        lambda: Disc().invert(image, space="z"),
-    ):
-        with pytest.raises(ValueError, match=r"^(chain|disc) has no|^chain does not know"):
-            call()
-    assert generator.discriminator_features(image) is None and not generator.has_discriminator
+def grown() -> Training:
+    recipe = stylegan2.Recipe(
+        (Stage(8, 0.016, 8), Stage(16, 0.064, 8)), **SIZES, w_dim=8, flip=True, r1_every=2,
+        fade_thousands=0.016, path_length=2, recoloring=0.1, noise="random")
+    return stylegan2.StyleGAN2Training(recipe, pictures(20), device=CPU)
 
 
-def test_an_unknown_capability_is_met_with_the_known_ones():
-    with pytest.raises(ValueError, match=r"'features', .*'invert'"):
-        Flow().offers("inverse")
+def polished() -> Training:
+    recipe = polish.Recipe((Stage(16, 0.08, 8),), **SIZES, w_dim=8, r1_every=2, critic_width=4)
+    return polish.PolishTraining(recipe, pictures(20), device=CPU)
 
 
-@FAMILIES
-def test_a_space_is_its_shape_mean_and_deviation(generator, rng):
-    space = generator.space(generator.default_space)
-    assert (space.name, space.shape) == ("z", (192,))
-    z = generator.sample_latent(3, rng=rng)
-    torch.testing.assert_close(space.from_deviations(space.to_deviations(z)), z)
+def plain() -> Training:
+    recipe = dcgan.Recipe(thousands=1, batch=4, resolution=16, width=4, z_dim=6, flip=True,
+                          r1_every=2)
+    return dcgan.DCGANTraining(recipe, pictures(20), device=CPU)
 
 
-def test_deviations_count_from_the_mean_in_every_space(rng):
-    generator = tame(rng)
-    generator.mapping.w_avg.fill_(2.0)
-    for name in ("w", "w_plus"):
-        space = generator.space(name)
-        assert space.shape == generator.latent_shape(name)
-        assert torch.equal(space.mean, generator.latent_mean(name))
-        assert torch.equal(space.std, generator.latent_std(name))
-        code = space.mean + 2 * space.std
-        torch.testing.assert_close(space.to_deviations(code), torch.full(space.shape, 2.0))
+def against_features(family: str = "stylegan2") -> Training:
+    recipe = projected.Recipe(family, thousands=0.03, critic_thousands=0.004, batch=4, **SIZES,
+                              resolution=16, width=4, seen_at=32)
+    return projected.ProjectedTraining(recipe, pictures(20), device=CPU)
 
 
-# ---- the toys themselves
-
-@FAMILIES
-def test_decoding_what_was_inverted_is_the_picture(generator, rng):
-    z, image = sample(generator, rng)
-    torch.testing.assert_close(generator.invert(image, space="z"), z, atol=1e-4, rtol=0)
-    photo = torch.rand(1, 3, 8, 8, generator=rng)
-    again = generator.decode(generator.invert(photo, space="z"))
-    torch.testing.assert_close(again, photo, atol=1e-4, rtol=0)
+def inverting() -> Training:
+    torch.manual_seed(0)
+    generator = DCGAN(DCGANConfig(16, 4, 6)).eval().requires_grad_(False)
+    recipe = encoder.EncoderRecipe(thousands=0.02, batch=2, widths=(8, 8, 8), held_out=4,
+                                   pixels=20, flip=True)
+    return encoder.EncoderTraining(recipe, generator, pictures(12))
 
 
-def test_the_flows_likelihood_is_that_of_the_change_of_variables(rng):
-    flow = Flow(4)
-    z, image = sample(flow, rng)
-    jacobian = torch.autograd.functional.jacobian(lambda z: flow.decode(z).flatten(), z)[:, 0]
-    normal = -z.square().sum() / 2 - 48 / 2 * math.log(2 * math.pi)
-    expected = normal - torch.linalg.slogdet(jacobian).logabsdet
-    torch.testing.assert_close(flow.log_likelihood(image), expected[None], rtol=1e-4, atol=1e-2)
+def answering() -> Training:
+    questions = {"a": one_of("x", "1"), "b": one_of("x", "1", "2")}
+    recipe = classifier.ClassifierRecipe(questions, thousands=0.1, batch=8, resolution=16,
+                                         widths=(8, 16), held_out=10, flip=True)
+    labels = answer(questions, [{"x": str(i % 3)} for i in range(40)], pictures(40))
+    return classifier.ClassifierTraining(recipe, pictures(40), labels, device=CPU)
 
 
-# ---- projection
-
-@FAMILIES
-def test_no_steps_from_the_inverse_are_the_inverse_alone(generator, rng):
-    photo = torch.rand(2, 3, 8, 8, generator=rng)
-    assert has_inverse(generator) and has_inverse(generator, "z")
-    found = project(generator, photo, init="encoder", steps=0)
-    assert torch.equal(found.latent, invert(generator, photo, space="z"))
-    torch.testing.assert_close(found.image, photo, atol=1e-4, rtol=0)
-    assert found.space == "z" and found.losses.shape == (0, 2)
-
-
-@FAMILIES
-def test_a_search_from_the_mean_comes_closer_and_from_the_inverse_stays(generator, rng):
-    _, photo = sample(generator, rng)
-    options = {"loss": pixel_loss, "steps": 60}
-    searched = project(generator, photo, **options)
-    assert searched.losses[-1] < 0.1 * searched.losses[0]
-    hybrid = project(generator, photo, init="encoder", latent_noise=0, learning_rate=1e-3,
-                     **options)
-    assert hybrid.losses.max() < 0.01 * searched.losses[0].min()
+RUNS = {"stylegan2": grown, "polish": polished, "dcgan": plain, "projected": against_features,
+        "projected dcgan": lambda: against_features("dcgan"), "encoder": inverting,
+        "classifier": answering}
+RNG = ("rng", "torch_rng", "cuda_rng")
+PLAYERS = ("generator", "average", "discriminator", "g_optimizer", "d_optimizer", "seen", "steps")
+GROWN = (*PLAYERS, "level", "path_mean", *RNG)
+ONCE = {  # what a checkpoint held before families stood on one base
+    "stylegan2": (*GROWN, "outgoing"), "polish": GROWN, "dcgan": (*PLAYERS, "rng"),
+    "projected": (*PLAYERS, "critic", "begun", "rng"),
+    "projected dcgan": (*PLAYERS, "critic", "begun", "rng"),
+    "encoder": ("encoder", "average", "optimizer", "seen", "rng", "config", "held out"),
+    "classifier": ("classifier", "optimizer", "seen", "rng", "torch_rng", "config", "held out",
+                   "faults"),
+}
+every_run = pytest.mark.parametrize("name", RUNS)
 
 
-<<<<<<<< HEAD:tests/test_families.py
-@FAMILIES
-def test_without_a_discriminator_projection_compares_with_lite0(generator, rng):
-    _, photo = sample(generator, rng)
-    found = project(generator, photo, steps=5)
-    assert found.losses[-1] < found.losses[0]
-    with pytest.raises(ValueError, match=r"without its discriminator.*pixel_loss"):
-        perceptual_loss(generator)
-========
+@pytest.fixture(autouse=True)
+def same_precision_everywhere(monkeypatch):
+    for module in (projected, encoder):
+        monkeypatch.setattr(module, "frozen_precision",
+                            lambda device: torch.autocast("cpu", enabled=False))
+
+
+def steps(training: Training, n: int) -> list[dict[str, float]]:
+    return [{name: float(value) for name, value in training.step().items()} for _ in range(n)]
+
+
 def reference(name: str) -> dict[str, list]:
     path = Path(__file__).with_name("training_losses.json")
     return json.loads(path.read_text(encoding="utf-8"))[name]
->>>>>>>> c5cf7b0e15745569ed655645f1354c9c252b49d7:tests/test_training_families.py
 
 
-def test_without_any_inverse_the_way_out_is_named(rng):
-    with pytest.raises(FileNotFoundError, match=r'no inverting network for disc.*init="mean"'):
-        project(Disc(), torch.rand(3, 32, 32, generator=rng), init="encoder")
+def assert_same(found: list[dict], expected: list[dict]) -> None:
+    for one, other in zip(found, expected, strict=True):
+        assert one == pytest.approx(other, rel=2e-3, abs=1e-4)  # machines add in another order
 
 
-<<<<<<<< HEAD:tests/test_families.py
-@FAMILIES
-def test_tuning_keeps_weights_or_the_neighbourhood_and_features_where_there_are_any(
-    generator, rng
-):
-    z, image = sample(generator, rng)
-    options = {"space": "z", "steps": 5, "loss": pixel_loss}
-    for regularizer in ("weight", "locality"):
-        tuned = tune_generator(generator, image * 0.9, z, regularizer=regularizer, **options)
-        close = tuned.energies["close to the photo"]
-        assert close[-1] < close[0]
-    if generator.offers("features"):
-        tune_generator(generator, image, z, regularizer="feature", **options)
-========
 def shipped(training: Training) -> StoredWeights:
     """What an export would store, unrounded."""
     state = copy.deepcopy(training.state())
@@ -202,51 +151,23 @@ def test_runs_that_start_from_shipped_weights_give_the_losses_of_before(name):
     again.start_from(shipped(first))
     if name == "classifier":  # it could not, before
         assert torch.equal(again.classifier.head.weight, first.classifier.head.weight)
->>>>>>>> c5cf7b0e15745569ed655645f1354c9c252b49d7:tests/test_training_families.py
     else:
-        with pytest.raises(ValueError, match=r"chain has no layers to look into.*\.$"):
-            tune_generator(generator, image, z, regularizer="feature", **options)
+        assert_same(steps(again, 2), reference(name)["started"])
 
 
-# ---- edits
-
-@FAMILIES
-def test_a_walk_round_the_sphere_stays_among_typical_codes(generator, rng):
-    start, end = generator.sample_latent(2, rng=rng)
-    walk = interpolate(start, end, 5, kind="spherical")
-    pictures = generator.decode(walk)
-    torch.testing.assert_close(pictures[[0, -1]], generator.decode(torch.stack([start, end])))
-    assert walk.norm(dim=1).min() > 0.95 * min(start.norm(), end.norm())
+@every_run
+def test_a_checkpoint_tells_whose_it_is_and_so_do_those_of_before(name):
+    training = RUNS[name]()
+    assert family_of(training.state()) is type(training)
+    family = family_of(dict.fromkeys(ONCE[name]))
+    assert family is type(training) or (name == "polish" and family is FAMILIES["stylegan2"])
 
 
-@FAMILIES
-def test_a_stroke_is_obeyed_as_far_as_lambda_allows(generator, rng):
-    z, before = sample(generator, rng)
-    mask = torch.zeros(8, 8, dtype=torch.bool)
-    mask[2:5, 2:5] = True
-    stroke = ColorStroke(mask, (0.9, 0.1, 0.1))
-    found = edit(generator, z, [stroke], smoothness=0.01)
-    assert found.energies["ColorStroke 1"][-1] < 0.2 * found.energies["ColorStroke 1"][0]
-    outside = (found.image - before)[..., ~mask].square().mean()
-    assert outside < 0.5 * (found.image - before)[..., mask].square().mean()
-    starts = scatter(generator, z, 3, spread=0.1, rng=rng)
-    several = edit(generator, z, [stroke], begin=starts, steps=10)
-    assert several.image.shape == (3, 3, 8, 8)
+def test_a_checkpoint_of_nobody_is_refused():
+    with pytest.raises(ValueError, match="no family that is known"):
+        family_of({"weights": 1})
 
 
-<<<<<<<< HEAD:tests/test_families.py
-@FAMILIES
-def test_a_warp_asks_for_pictures_alone_and_a_drag_for_features(generator, rng):
-    z, _ = sample(generator, rng)
-    warp = WarpStroke(DRAG.start, DRAG.end, radius=2)
-    assert edit(generator, z, [warp], steps=10).image.shape == (1, 3, 8, 8)
-    if generator.offers("features"):
-        found = edit(generator, z, [DRAG], steps=10)
-        assert len(found.handles) == 1
-    else:
-        with pytest.raises(ValueError, match=r"chain has no layers to look into.*\.$"):
-            edit(generator, z, [DRAG], steps=10)
-========
 def test_averages_follow_the_sooner_the_less_was_seen_since_the_start():
     first = against_features()
     steps(first, 1)
@@ -271,127 +192,87 @@ def test_a_process_that_resumes_draws_pictures_of_its_own():
         drawn.append(one.draw())
     assert torch.equal(drawn[0], first.draw())
     assert not torch.equal(drawn[1], drawn[0]) and torch.equal(drawn[1], drawn[2])
->>>>>>>> c5cf7b0e15745569ed655645f1354c9c252b49d7:tests/test_training_families.py
 
 
-# ---- directions
-
-def test_ganspace_reads_a_flows_layer(rng):
-    found = ganspace(Flow(), n_samples=4000, n_components=3, rng=rng)
-    assert found.space == "z" and found.components.shape == (3, 192)
-    assert (found.r2 > 0.5).all() and (found.r2 <= 1 + 1e-5).all()
-    z, image = sample(Flow(), rng)
-    there = move(z, found.components[0], 3)
-    assert not torch.allclose(Flow().decode(there), image)
-    torch.testing.assert_close(move(there, found.components[0], -3), z)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_recipe_can_be_shortened(family):
+    for recipe in FAMILIES[family].recipes.values():
+        assert recipe.shortened(0.5).thousands == pytest.approx(recipe.thousands / 2)
+        assert recipe.shortened(1) == recipe
 
 
-def test_ganspace_of_codes_that_vary_alike_in_all_directions_is_refused(rng):
-    with pytest.raises(ValueError, match=r"chain has no layers to look into.*\.$"):
-        ganspace(Chain(), rng=rng)
+def test_bases_bring_no_family_of_their_own():
+    for base in (Training, adversarial.AdversarialTraining, descent.DescentTraining):
+        assert base not in FAMILIES.values() and base.__abstractmethods__
 
 
-@FAMILIES
-def test_sefa_is_refused_where_no_layer_reads_the_code_linearly(generator):
-    with pytest.raises(ValueError, match=r"no layer that reads its code linearly.*use ganspace"):
-        sefa(generator)
+@dataclass(frozen=True, kw_only=True)
+class TinyRecipe(descent.DescentRecipe):
+    """All that the tiny family needs to know."""
+
+    thousands: float = 0.08
+    batch: int = 8
+    resolution: int = 16
+    learning_rate: float = 0.01
+    ema_thousands: float = 0.01
+    width: int = 4
 
 
-# ---- tools
+class TinyTraining(descent.DescentTraining):
+    """A generator whose mean picture is that of the batch: no opponent, one loss."""
 
-@FAMILIES
-def test_two_codes_are_blended_with_a_slider(generator):
-    tool = LatentTool(generator, height=64)
-    assert set(tool.live.controls) == {"seed", "second_seed", "blend"}
-    pictures = tool.pictures(tool.state)
-    assert pictures.shape == (3, 3, 8, 8) and not torch.equal(pictures[0], pictures[2])
+    family, architecture = "tiny", "dcgan"
+    recipes = {"mine": TinyRecipe()}  # noqa: RUF012
 
+    def network(self) -> DCGAN:
+        """With six numbers a code."""
+        return DCGAN(DCGANConfig(self.recipe.resolution, self.recipe.width, 6))
 
-@FAMILIES
-def test_the_projection_tool_begins_at_the_inverse(generator, rng):
-    photo = torch.rand(3, 12, 16, generator=rng)
-    tool = ProjectTool(generator, photo, alt="noise", height=32, steps=20, loss="pixels")
-    assert "G(z) after 0 steps from encoder" in tool.canvas.note
-    assert tool.state.space == generator.default_space == "z"
-    tool.start()
-    found = tool.wait()
-    assert pixel_loss(found.image, tool.target[None]) < 1e-2
+    def loss(self, batch: torch.Tensor) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """The squared difference of means."""
+        z = torch.randn(len(batch), 6, generator=self.rng)
+        gap = (self.model(z).mean(dim=0) - batch.mean(dim=0)).square().mean()
+        return gap, {"gap": gap}
 
 
-@FAMILIES
-def test_a_photo_is_painted_on(generator, rng):
-    photo = torch.rand(3, 8, 8, generator=rng)
-    tool = PaintTool(generator, alt="noise", photo=photo, steps=5, projection_steps=0,
-                     candidates=2)
-    torch.testing.assert_close(tool.before, photo, atol=1e-3, rtol=0)
-    tool.set(strokes=(RED,))
-    tool.wait()
-    assert tool.editing.age == 5 and tool.state.space == "z"
+@pytest.fixture
+def command(monkeypatch, tmp_path):
+    """The command line's own functions, with one family more, and a folder of pictures."""
+    monkeypatch.setitem(FAMILIES, "tiny", TinyTraining)
+    (tmp_path / "set").mkdir()
+    for index, picture in enumerate(pictures(40) // 4 + 150):
+        array = picture.permute(1, 2, 0).numpy()
+        PIL.Image.fromarray(array).save(tmp_path / "set" / f"{index:02d}.png")
+
+    def call(function, *arguments):
+        monkeypatch.setattr("sys.argv", [function.__module__, *map(str, arguments)])
+        function()
+
+    return call
 
 
-<<<<<<<< HEAD:tests/test_families.py
-@FAMILIES
-def test_directions_and_labels_have_their_tools(generator, rng):
-    components = torch.linalg.qr(torch.randn(192, 2, generator=rng)).Q.T
-    found = Directions(components, torch.ones(2), torch.zeros(192), "z")
-    z = generator.sample_latent(1, rng=rng)
-    tool = DirectionTool(generator, found, alt="noise, moved", latent=z)
-    tool.set(strengths=(2.0, 0.0))
-    sweep(tool)
-    labels = LabelTool(generator, "Is it bright?", n=8)
-    labels.answer(*["yes", "no"] * 4)
-    assert labels.space == "z" and labels.done
+def test_a_family_of_a_recipe_and_a_loss_trains_resumes_and_ships(command, tmp_path, capsys):
+    run, assets = tmp_path / "run", tmp_path / "assets"
+    training = ("tiny", "mine", "--data", tmp_path / "set", "--out", run)
+    command(main, *training, "--share", "0.5")
+    command(main, *training)
+    lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    assert [line["pictures"] for line in lines] == [40, 80]
+    assert lines[1]["gap"] < 0.7 * lines[0]["gap"]
+    ship = ("mine", "--run", run, "--data", tmp_path / "set", "--assets", assets)
+    command(export_main, *ship, "--source", "noise", "--license", "CC0 1.0", "--recognized", "3")
+    card = Card.read(assets / "mine.json")
+    assert card.measured["pictures seen"] == 80 and "3 of 100" in card.quality
+    assert load_generator(assets / "mine.safetensors", device="cpu").resolution == 16
+    started = (*training[:-1], tmp_path / "second", "--start-from", assets / "mine.safetensors")
+    with pytest.raises(SystemExit):
+        command(main, *started)
+    assert "raise --share" in capsys.readouterr().err
+    command(main, *started, "--share", "1.2")
+    state = torch.load(tmp_path / "second" / "checkpoint.pt", weights_only=True)
+    assert state["seen"] == 96 and state["family"] == "tiny"
 
 
-# ---- codes of 12,288 numbers
-
-def test_large_codes_are_edited_without_a_matrix_of_their_square(rng):
-    generator = Flow(64)
-    square = 4 * generator.z_dim**2 / 1e6  # of float32: 604 MB
-    z, _ = sample(generator, rng)
-    mask = torch.zeros(64, 64, dtype=torch.bool)
-    mask[20:30, 20:30] = True
-
-    def work():
-        starts = scatter(generator, z, 4, rng=rng)
-        edit(generator, z, [ColorStroke(mask, (1, 0, 0))], begin=starts, steps=3, frames=2)
-
-    used = peak_megabytes(work)
-    if used is None:
-        pytest.skip("this system does not tell how much memory is used")
-    assert used < square / 4
-
-
-def test_large_samples_have_components_without_a_matrix_of_their_square(rng):
-    dim, batch, n = 12_288, 200, 5
-    square = 4 * dim**2 / 1e6
-    directions = torch.linalg.qr(torch.randn(dim, n, generator=rng)).Q.T
-    spread = 10 * 0.7 ** torch.arange(n)
-
-    def batches():
-        again = torch.Generator().manual_seed(1)
-        for _ in range(5):
-            x = torch.randn(batch, n, generator=again) * spread
-            yield x @ directions + 0.01 * torch.randn(batch, dim, generator=again) + 3
-
-    found = []
-    used = peak_megabytes(lambda: found.extend(principal_components(batches(), n)))
-    assert used is None or used < square / 4
-    exact = torch.linalg.svd(torch.cat(list(batches())) - found[0], full_matrices=False)
-    torch.testing.assert_close(found[2], exact.S[:n] / 1000**0.5, rtol=1e-3, atol=0)
-    overlap = (found[1] * exact.Vh[:n]).sum(dim=1).abs()
-    torch.testing.assert_close(overlap, torch.ones(n), atol=1e-3, rtol=0)
-
-
-def test_ganspace_of_a_large_flow_needs_no_matrix_of_its_square(rng):
-    generator = Flow(64)
-    square = 4 * generator.z_dim**2 / 1e6
-    found = []
-    used = peak_megabytes(lambda: found.append(
-        ganspace(generator, n_samples=600, n_components=3, batch=100, rng=rng)))
-    assert used is None or used < square / 4
-    assert found[0].components.shape == (3, generator.z_dim) and (found[0].r2 <= 1 + 1e-5).all()
-========
 def test_an_export_that_fails_leaves_no_weights_without_a_card(command, tmp_path, capsys):
     command(main, "tiny", "mine", "--data", tmp_path / "set", "--out", tmp_path / "run")
     with pytest.raises(SystemExit):
@@ -410,4 +291,3 @@ def test_it_keeps_no_average_where_the_recipe_wants_none():
     again.start_from(shipped(training))
     for one, other in zip(again.model.parameters(), training.model.parameters(), strict=True):
         assert torch.equal(one, other)
->>>>>>>> c5cf7b0e15745569ed655645f1354c9c252b49d7:tests/test_training_families.py

@@ -73,7 +73,7 @@ class Generator(nn.Module, Capabilities, ABC):
         """
 
     def sample_latent(
-        self, n: int, *, space: str = "z", rng: torch.Generator, truncation_psi: float | int = 1.0
+        self, n: int, *, space: str = "z", rng: torch.Generator, truncation_psi: float = 1.0
     ) -> Latent:
         """`n` random codes: z from the standard normal prior, carried on to `space`.
 

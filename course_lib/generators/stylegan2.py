@@ -113,7 +113,7 @@ class StyleGAN2(AdversarialGenerator):
         return latent
 
     def truncate(
-        self, latent: Latent, truncation_psi: float | int, *, rows: int | None = None
+        self, latent: Latent, truncation_psi: float, *, rows: int | None = None
     ) -> Latent:
         """w_avg + ψ (w - w_avg), of w or w_plus; only of the first `rows` of w_plus if given."""
         require_number(truncation_psi, "truncation_psi")
@@ -133,7 +133,7 @@ class StyleGAN2(AdversarialGenerator):
         return torch.cat([coarse[:, :crossover], fine[:, crossover:]], dim=1)
 
     def sample_latent(
-        self, n: int, *, space: str = "z", rng: torch.Generator, truncation_psi: float | int = 1.0
+        self, n: int, *, space: str = "z", rng: torch.Generator, truncation_psi: float = 1.0
     ) -> Latent:
         """As every generator's; ψ acts in w and w_plus, since the mapping ignores z's length."""
         if space == "z" and truncation_psi != 1:

@@ -144,8 +144,8 @@ class _Settings:
                 )
 
     def number(
-        self, name: str, setting: str, place: str, default: float | int | None
-    ) -> float | int | None:
+        self, name: str, setting: str, place: str, default: float | None
+    ) -> float | None:
         """A setting that is honoured, from the layer that has it or as it was given."""
         value = self.layers.get(place, dict(self.all()).get(setting, default))
         if value is not None and (isinstance(value, bool) or not isinstance(value, Real)

@@ -29,8 +29,8 @@ class StyleGAN2Config:
     w_dim: int = 512
     c_dim: int = 0
     mapping_layers: int = 8
-    conv_clamp: float | int | None = None
-    lr_multiplier: float | int = 0.01
+    conv_clamp: float | None = None
+    lr_multiplier: float = 0.01
 
     @property
     def resolutions(self) -> list[int]:
@@ -61,7 +61,7 @@ def fir_filter() -> Tensor:
 
 
 def smooth(
-    x: Tensor, fir: Tensor, *, padding: int, stride: int = 1, gain: float | int = 1
+    x: Tensor, fir: Tensor, *, padding: int, stride: int = 1, gain: float = 1
 ) -> Tensor:
     """Filter each channel with `fir`, zeros around."""
     channels = x.shape[1]
@@ -78,7 +78,7 @@ def upsample(image: Tensor) -> Tensor:
     return F.interpolate(framed, scale_factor=2, mode="bilinear")[..., 2:-2, 2:-2]
 
 
-def activate(x: Tensor, *, gain: float | int = 1, clamp: float | int | None = None) -> Tensor:
+def activate(x: Tensor, *, gain: float = 1, clamp: float | None = None) -> Tensor:
     """Leaky ReLU (slope 0.2) times √2, which keeps the variance; then the clamp."""
     x = F.leaky_relu(x, 0.2) * (math.sqrt(2) * gain)
     return x if clamp is None else x.clamp(-clamp * gain, clamp * gain)
@@ -93,7 +93,7 @@ class Linear(nn.Module):
     """y = W x / √inputs + b, with weights of variance 1: an equalised learning rate."""
 
     def __init__(
-        self, inputs: int, outputs: int, *, bias: float | int = 0, lr_multiplier: float | int = 1,
+        self, inputs: int, outputs: int, *, bias: float = 0, lr_multiplier: float = 1,
         activated: bool = False,
     ):
         super().__init__()
@@ -112,7 +112,7 @@ class Conv(nn.Module):
     """A convolution of the discriminator, with an equalised learning rate."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int, *, bias: bool = True,
-                 down: bool = False, activated: bool = True, clamp: float | int | None = None):
+                 down: bool = False, activated: bool = True, clamp: float | None = None):
         super().__init__()
         self.weight = nn.Parameter(torch.randn(outputs, inputs, kernel, kernel))
         self.bias = nn.Parameter(torch.zeros(outputs)) if bias else None
@@ -120,7 +120,7 @@ class Conv(nn.Module):
         self.kernel, self.down, self.activated, self.clamp = kernel, down, activated, clamp
         self.register_buffer("resample_filter", fir_filter())
 
-    def forward(self, x: Tensor, *, gain: float | int = 1) -> Tensor:
+    def forward(self, x: Tensor, *, gain: float = 1) -> Tensor:
         """(batch, inputs, r, r) -> (batch, outputs, r, r), or half the size where `down`."""
         weight = (self.weight * self.weight_gain).to(x.dtype)
         bias = None if self.bias is None else self.bias.to(x.dtype)

@@ -39,7 +39,7 @@ class Mapping(nn.Module):
     """f: z -> w, a deep perceptron on the normalised code (and on the class, if any)."""
 
     def __init__(self, z_dim: int, c_dim: int, w_dim: int, layer_count: int, *,
-                 lr_multiplier: float | int = 0.01):
+                 lr_multiplier: float = 0.01):
         super().__init__()
         self.layer_count = layer_count
         if c_dim:
@@ -103,7 +103,7 @@ class Synthesis(nn.Module):
         }
 
     def forward(
-        self, w_plus: Tensor, *, noise: Noise = "random", fade: float | int = 1,
+        self, w_plus: Tensor, *, noise: Noise = "random", fade: float = 1,
         until: str | None = None, seen: dict[str, Tensor] | None = None,
     ) -> Tensor:
         """w_plus (batch, num_ws, w_dim) -> pictures, about [-1, 1], (batch, 3, r, r).
@@ -139,7 +139,7 @@ class Synthesis(nn.Module):
 class DiscriminatorBlock(nn.Module):
     """Halves the resolution, with a residual path; the first one reads the picture."""
 
-    def __init__(self, inputs: int, outputs: int, *, first: bool, clamp: float | int | None):
+    def __init__(self, inputs: int, outputs: int, *, first: bool, clamp: float | None):
         super().__init__()
         if first:
             self.fromrgb = Conv(3, inputs, 1, clamp=clamp)

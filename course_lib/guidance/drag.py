@@ -38,9 +38,9 @@ class Drag:
     end: Points
     fixed: Mask | None = None
     layer: str | None = None
-    weight: float | int = 1.0
+    weight: float = 1.0
     radius: tuple[int, int] = (2, 4)
-    keep: float | int = 5.0
+    keep: float = 5.0
 
     def bind(self, generator: Generator, latent: Latent, space: str) -> "Pull":
         """Its term of the energy; it remembers where its handles are."""

@@ -65,9 +65,9 @@ def edit(
     constraints: Sequence[Constraint],
     *,
     space: str | None = None,
-    smoothness: float | int = 0.05,
+    smoothness: float = 0.05,
     steps: int = 80,
-    learning_rate: float | int = 0.1,
+    learning_rate: float = 0.1,
     begin: Float[Tensor, "starts ..."] | None = None,
     frames: int = 8,
     callback: Callback | None = None,
@@ -123,7 +123,7 @@ class Editing:
 
     def __init__(
         self, generator: Generator, latent: Latent, constraints: Sequence[Constraint], *,
-        space: str | None = None, smoothness: float | int = 0.05, learning_rate: float | int = 0.1,
+        space: str | None = None, smoothness: float = 0.05, learning_rate: float = 0.1,
         begin: Float[Tensor, "starts ..."] | None = None, settle: int = 40,
     ) -> None:
         space = space or generator.default_space
@@ -138,7 +138,7 @@ class Editing:
                 f"belongs to which: pass as many as there are z0, or several for a single one."
             )
         self.generator, self.space, self.settle = generator, space, settle
-        self._terms: dict[str, tuple[float | int, Energy]] = {}
+        self._terms: dict[str, tuple[float, Energy]] = {}
         self.learning_rate = learning_rate
         self.origin = latent.detach().repeat_interleave(len(begin) // len(latent), dim=0)
         self._axes = find_axes(generator, space)
@@ -149,7 +149,7 @@ class Editing:
         self.ask(constraints, smoothness=smoothness)
 
     def ask(
-        self, constraints: Sequence[Constraint], *, smoothness: float | int | None = None
+        self, constraints: Sequence[Constraint], *, smoothness: float | None = None
     ) -> None:
         """Change the strokes, or λ_s, and go on from the codes as they are now.
 
@@ -175,7 +175,7 @@ class Editing:
         return (self.origin + self._axes.to_code(self.change)).detach()
 
     @torch.enable_grad()
-    def step(self, rate: float | int = 1.0) -> Image:
+    def step(self, rate: float = 1.0) -> Image:
         """One step of Adam at this share of its rate; returns the pictures before it.
 
         Raises:
@@ -281,7 +281,7 @@ class Editing:
 
 def scatter(
     generator: Generator, latent: Latent, n: int, *, space: str | None = None,
-    spread: float | int = 0.3, rng: torch.Generator,
+    spread: float = 0.3, rng: torch.Generator,
 ) -> Float[Tensor, "starts ..."]:
     """`n` codes around one z0, itself first: starts that may end in different answers.
 

@@ -31,7 +31,7 @@ Energy = Callable[[Tensor, Tensor], Tensor]
 class Constraint(Protocol):
     """What the user asks of the picture."""
 
-    weight: float | int
+    weight: float
 
     def bind(self, generator: Generator, latent: Latent, space: str) -> Energy:
         """Its term of the energy, for an edit that begins at `latent`."""
@@ -47,8 +47,8 @@ class ColorStroke:
     """
 
     mask: Bool[Tensor, "r r"]
-    color: tuple[float | int, float | int, float | int]
-    weight: float | int = 1.0
+    color: tuple[float, float, float]
+    weight: float = 1.0
 
     def bind(self, generator: Generator, latent: Latent, space: str) -> Energy:
         """Its term of the energy."""
@@ -78,7 +78,7 @@ class SketchStroke:
     """
 
     mask: Bool[Tensor, "r r"]
-    weight: float | int = 1.0
+    weight: float = 1.0
     cell: int = 8
 
     def bind(self, generator: Generator, latent: Latent, space: str) -> Energy:
@@ -103,8 +103,8 @@ class WarpStroke:
     handles: Points
     moved_handles: Points
     mask: Bool[Tensor, "r r"] | None = None
-    weight: float | int = 1.0
-    radius: float | int = 8
+    weight: float = 1.0
+    radius: float = 8
 
     def bind(self, generator: Generator, latent: Latent, space: str) -> Energy:
         """Its term of the energy."""
@@ -137,9 +137,9 @@ class PatchMove:
 
     start: Points
     end: Points
-    weight: float | int = 1.0
+    weight: float = 1.0
     size: int = 24
-    edges: float | int = 0.2
+    edges: float = 0.2
     cell: int = 8
 
     def bind(self, generator: Generator, latent: Latent, space: str) -> Energy:
@@ -167,7 +167,7 @@ class Anything:
     """Any torch function of the picture, (batch, 3, r, r) -> (batch,), as a term."""
 
     function: Callable[[Tensor], Tensor]
-    weight: float | int = 1.0
+    weight: float = 1.0
 
     def bind(self, generator: Generator, latent: Latent, space: str) -> Energy:
         """Its term of the energy, which checks what the function returns."""
@@ -219,7 +219,7 @@ def orientation_histograms(
 
 
 def along_ways(
-    start: Points, end: Points, radius: float | int, resolution: int
+    start: Points, end: Points, radius: float, resolution: int
 ) -> Bool[Tensor, "r r"]:
     """The pixels within `radius` of the straight ways from `start` to `end`."""
     axis = torch.arange(resolution, device=start.device, dtype=start.dtype)

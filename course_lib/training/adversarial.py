@@ -33,11 +33,11 @@ class AdversarialRecipe(Recipe):
     """
 
     z_dim: int = 128
-    r1: float | int = 0
+    r1: float = 0
     r1_every: int = 16
-    translation: float | int = 1 / 8
-    recoloring: float | int = 0
-    cutout: float | int = 0
+    translation: float = 1 / 8
+    recoloring: float = 0
+    cutout: float = 0
 
 
 class AdversarialTraining(Training):
@@ -107,7 +107,7 @@ class AdversarialTraining(Training):
             return self.discriminator(images).float()
 
     @property
-    def r1(self) -> float | int:
+    def r1(self) -> float:
         """The weight of the gradient penalty."""
         return self.recipe.r1
 
@@ -136,8 +136,8 @@ class AdversarialTraining(Training):
 
 
 def lazy_adam(
-    modules: list[nn.Module], rate: float | int, every: int, *,
-    betas: tuple[float | int, float | int] = (0.0, 0.99),
+    modules: list[nn.Module], rate: float, every: int, *,
+    betas: tuple[float, float] = (0.0, 0.99),
 ) -> torch.optim.Adam:
     """Adam, slowed where a penalty is added every so many steps, as lazy regularisation asks.
 
@@ -151,7 +151,7 @@ def lazy_adam(
 
 
 def adam_with_mapping(
-    generator: nn.Module, rate: float | int, mapping_rate: float | int
+    generator: nn.Module, rate: float, mapping_rate: float
 ) -> torch.optim.Adam:
     """Adam with a rate of its own for the mapping network, if the generator has one."""
     mapping = list(getattr(generator, "mapping", nn.Module()).parameters())

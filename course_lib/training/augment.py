@@ -15,8 +15,8 @@ Batch = Float[Tensor, "batch 3 height width"]
 
 
 def augment(
-    images: Batch, translation: float | int, recoloring: float | int, rng: torch.Generator,
-    cutout: float | int = 0,
+    images: Batch, translation: float, recoloring: float, rng: torch.Generator,
+    cutout: float = 0,
 ) -> Batch:
     """All of the below, laid out as convolutions like it best."""
     images = recolor(translate(images, translation, rng), recoloring, rng)
@@ -24,7 +24,7 @@ def augment(
     return images.contiguous(memory_format=torch.channels_last)
 
 
-def translate(images: Batch, fraction: float | int, rng: torch.Generator) -> Batch:
+def translate(images: Batch, fraction: float, rng: torch.Generator) -> Batch:
     """Shift each picture by up to `fraction` of its size along both axes; the edge repeats."""
     size = images.shape[-1]
     reach = round(fraction * size)
@@ -39,7 +39,7 @@ def translate(images: Batch, fraction: float | int, rng: torch.Generator) -> Bat
     return shifted.permute(0, 3, 1, 2)
 
 
-def recolor(images: Batch, strength: float | int, rng: torch.Generator) -> Batch:
+def recolor(images: Batch, strength: float, rng: torch.Generator) -> Batch:
     """Change brightness, saturation and contrast of each picture by up to `strength`."""
     if strength == 0:
         return images
@@ -53,7 +53,7 @@ def recolor(images: Batch, strength: float | int, rng: torch.Generator) -> Batch
     return mean + (images - mean) * (1 + contrast)
 
 
-def cut_out(images: Batch, fraction: float | int, rng: torch.Generator) -> Batch:
+def cut_out(images: Batch, fraction: float, rng: torch.Generator) -> Batch:
     """Grey out a square of `fraction` of each picture's size, anywhere, the edges included."""
     size = images.shape[-1]
     if fraction == 0:

@@ -37,16 +37,16 @@ class Recipe:
         ema_thousands: horizon of the averaged weights, shorter in the beginning; 0 for none.
     """
 
-    thousands: float | int = 600
+    thousands: float = 600
     batch: int = 16
     resolution: int = 64
     flip: bool = False
-    learning_rate: float | int = 0.001
-    steady: float | int = 1
-    ema_thousands: float | int = 10
+    learning_rate: float = 0.001
+    steady: float = 1
+    ema_thousands: float = 10
     seed: int = 0
 
-    def shortened(self, share: float | int) -> "Recipe":
+    def shortened(self, share: float) -> "Recipe":
         """The same recipe with a share of its pictures, for a trial."""
         return replace(self, thousands=self.thousands * share)
 

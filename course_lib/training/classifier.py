@@ -47,15 +47,15 @@ class ClassifierRecipe(DescentRecipe):
 
     questions: dict[str, Question]
     _: KW_ONLY
-    thousands: float | int = 120
+    thousands: float = 120
     batch: int = 64
     resolution: int = 32
-    learning_rate: float | int = 2e-3
-    ema_thousands: float | int = 0
+    learning_rate: float = 2e-3
+    ema_thousands: float = 0
     held_out: int = 800
     widths: tuple[int, ...] = (24, 48, 96)
-    translation: float | int = 1 / 16
-    recoloring: float | int = 0.05
+    translation: float = 1 / 16
+    recoloring: float = 0.05
     faults: str = ""
 
 

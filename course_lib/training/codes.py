@@ -7,7 +7,7 @@ from course_lib.generators.stylegan2 import StyleGAN2
 
 
 def mixed_codes(
-    generator: StyleGAN2, batch: int, mixing: float | int, rng: torch.Generator
+    generator: StyleGAN2, batch: int, mixing: float, rng: torch.Generator
 ) -> Tensor:
     """w_plus (batch, num_ws, w_dim); a share `mixing` of them changes code at a random row."""
     rows, device = generator.config.num_ws, generator.device

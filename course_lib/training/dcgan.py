@@ -32,10 +32,10 @@ class Recipe(AdversarialRecipe):
     """
 
     z_dim: int = 100
-    r1: float | int = 0.1
+    r1: float = 0.1
     width: int = 32
-    discriminator_rate: float | int = 0.001
-    momentum: float | int = 0.5
+    discriminator_rate: float = 0.001
+    momentum: float = 0.5
 
 
 RECIPES = {
@@ -64,7 +64,7 @@ class DCGANTraining(AdversarialTraining):
                           betas=betas))
 
     @torch.no_grad()
-    def samples(self, n: int, *, truncation_psi: float | int = 1, seed: int = 0) -> Tensor:
+    def samples(self, n: int, *, truncation_psi: float = 1, seed: int = 0) -> Tensor:
         """Pictures (n, 3, r, r) in [0, 1] from the averaged weights."""
         rng = torch.Generator().manual_seed(seed)
         settle_statistics(self.average, rng)

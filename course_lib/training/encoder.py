@@ -39,12 +39,12 @@ class EncoderRecipe(DescentRecipe):
             the perceptual loss compares hardly tell them.
     """
 
-    thousands: float | int = 30
+    thousands: float = 30
     held_out: int = 200
-    ema_thousands: float | int = 5
+    ema_thousands: float = 5
     widths: tuple[int, ...] = (24, 48, 96, 128, 192)
-    pixels: float | int = 60
-    code: float | int = 0.5
+    pixels: float = 60
+    code: float = 0.5
 
 
 RECIPES = {

@@ -24,8 +24,8 @@ class Measured(Protocol):
 
 
 def train(
-    training: Training, folder: Path, *, minutes: float | int | None = None,
-    save_every: float | int = 4, writer: bool = True,
+    training: Training, folder: Path, *, minutes: float | None = None,
+    save_every: float = 4, writer: bool = True,
 ) -> None:
     """Train until the recipe ends or `minutes` are over; then a later call goes on from there.
 

@@ -36,7 +36,7 @@ class Found:
     index: int
     sign: int = 1
     layers: tuple[int, int] | None = None
-    reach: float | int = 2.0
+    reach: float = 2.0
     attribute: str | None = None
 
 

@@ -32,7 +32,7 @@ class PathLength:
     Source: Karras et al., "Analyzing and Improving the Image Quality of StyleGAN", 2020, eq. 4.
     """
 
-    def __init__(self, decay: float | int = 0.01):
+    def __init__(self, decay: float = 0.01):
         self.mean, self.decay = torch.zeros([]), decay
 
     def __call__(
@@ -55,7 +55,7 @@ def update_ema(average: nn.Module, model: nn.Module, decay: float) -> None:
         slow.copy_(fast)
 
 
-def ema_decay(shown: int, seen: int, thousands: float | int) -> float:
+def ema_decay(shown: int, seen: int, thousands: float) -> float:
     """Of averaged weights after a step of `shown` pictures: half gone after so many thousand.
 
     In the beginning after a twentieth of the pictures `seen`, or the samples look like fog.
@@ -96,7 +96,7 @@ def take_over(module: nn.Module, tensors: dict[str, Tensor], name: str, advice: 
 
 def teach_discriminator(
     judge: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor,
-    optimizer: torch.optim.Optimizer, r1: float | int | None,
+    optimizer: torch.optim.Optimizer, r1: float | None,
 ) -> dict[str, Tensor]:
     """One step of the discriminator on a batch of each kind; its losses.
 

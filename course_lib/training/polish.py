@@ -55,10 +55,10 @@ class Recipe(stylegan2.Recipe):
 
     stages: tuple[Stage, ...] = (Stage(64, 600, 16),)
     _: KW_ONLY
-    r1: float | int = 0.5
-    steady: float | int = 0.5
-    mapping_rate: float | int = 0.01
-    critic_rate: float | int = 0.0005
+    r1: float = 0.5
+    steady: float = 0.5
+    mapping_rate: float = 0.01
+    critic_rate: float = 0.0005
     critic_width: int = 32
 
 

@@ -49,20 +49,20 @@ class Recipe(StyleRecipe):
 
     family: str = "stylegan2"
     _: KW_ONLY
-    thousands: float | int = 200
-    critic_thousands: float | int = 1
+    thousands: float = 200
+    critic_thousands: float = 1
     batch: int = 32
     channel_base: int = 3072
     width: int = 32
     seen_at: int = 128
     flip: bool = True
-    learning_rate: float | int = 0.002
-    mapping_rate: float | int = 0.008
-    critic_rate: float | int = 0.002
-    steady: float | int = 0.5
-    recoloring: float | int = 0.2
-    cutout: float | int = 0.4
-    ema_thousands: float | int = 5
+    learning_rate: float = 0.002
+    mapping_rate: float = 0.008
+    critic_rate: float = 0.002
+    steady: float = 0.5
+    recoloring: float = 0.2
+    cutout: float = 0.4
+    ema_thousands: float = 5
 
 
 RECIPES = {
@@ -118,7 +118,7 @@ class ProjectedTraining(AdversarialTraining):
         return losses
 
     @torch.no_grad()
-    def samples(self, n: int, *, truncation_psi: float | int | None = None,
+    def samples(self, n: int, *, truncation_psi: float | None = None,
                 seed: int = 0) -> Tensor:
         """Pictures (n, 3, r, r) in [0, 1] from the averaged weights."""
         rng = torch.Generator().manual_seed(seed)

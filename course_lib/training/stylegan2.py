@@ -37,10 +37,10 @@ class Stage:
     """
 
     resolution: int
-    thousands: float | int
+    thousands: float
     batch: int
-    learning_rate: float | int | None = None
-    r1: float | int | None = None
+    learning_rate: float | None = None
+    r1: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +55,7 @@ class StyleRecipe(AdversarialRecipe):
     channel_base: int = 1536
     channel_max: int = 96
     mapping_layers: int = 4
-    mixing: float | int = 0.5
+    mixing: float = 0.5
 
 
 @dataclass(frozen=True)
@@ -72,12 +72,12 @@ class Recipe(StyleRecipe):
     stages: tuple[Stage, ...]
     _: KW_ONLY
     w_dim: int = 128
-    learning_rate: float | int = 0.0025
-    r1: float | int = 0.3
-    path_length: float | int = 0
-    fade_thousands: float | int = 10
+    learning_rate: float = 0.0025
+    r1: float = 0.3
+    path_length: float = 0
+    fade_thousands: float = 10
     noise: str = "none"
-    thousands: float | int = field(init=False)
+    thousands: float = field(init=False)
     resolution: int = field(init=False)
     batch: int = field(init=False)
 
@@ -88,7 +88,7 @@ class Recipe(StyleRecipe):
                             ("batch", last.batch)):
             object.__setattr__(self, name, value)
 
-    def shortened(self, share: float | int) -> "Recipe":
+    def shortened(self, share: float) -> "Recipe":
         """The same recipe with a share of each stage's pictures, for a trial."""
         stages = (replace(stage, thousands=stage.thousands * share) for stage in self.stages)
         return replace(self, stages=tuple(stages))
@@ -136,7 +136,7 @@ class StyleGAN2Training(AdversarialTraining):
         return self.stage.batch
 
     @property
-    def r1(self) -> float | int:
+    def r1(self) -> float:
         """Of this stage, if it has its own."""
         return self.recipe.r1 if self.stage.r1 is None else self.stage.r1
 
@@ -177,7 +177,7 @@ class StyleGAN2Training(AdversarialTraining):
         return super().learn()
 
     @torch.no_grad()
-    def samples(self, n: int, *, truncation_psi: float | int = 0.7, seed: int = 0) -> Tensor:
+    def samples(self, n: int, *, truncation_psi: float = 0.7, seed: int = 0) -> Tensor:
         """Pictures (n, 3, r, r) in [0, 1] from the averaged weights."""
         rng = torch.Generator().manual_seed(seed)
         center_mean(self.average, rng)

@@ -27,7 +27,7 @@ from course_lib.checks import require_option
 from course_lib.images import load_image, to_uint8
 from course_lib.shapes import Image, Mask
 
-Place = tuple[float | int, float | int]
+Place = tuple[float, float]
 """(x, y) in pixels, (0, 0) being the centre of the top left pixel."""
 
 MODES = ("look", "brush", "lasso", "points", "move", "brushes", "pick")
@@ -52,7 +52,7 @@ class Stroke:
 
     points: tuple[Place, ...]
     color: str = "#D55E00"
-    width: float | int = 10
+    width: float = 10
     erases: bool = False
     kind: str = "color"
 
@@ -71,7 +71,7 @@ class Pair:
     end: Place
     fresh: bool = False
     kind: str = "drag"
-    width: float | int = 10
+    width: float = 10
 
 
 @dataclass(frozen=True)
@@ -288,5 +288,5 @@ def paint(
     return pixels[:3].float() / 255, pixels[3] > 0
 
 
-def _places(points: Sequence[Sequence[float | int]]) -> tuple[Place, ...]:
+def _places(points: Sequence[Sequence[float]]) -> tuple[Place, ...]:
     return tuple((x, y) for x, y in points)

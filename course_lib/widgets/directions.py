@@ -33,9 +33,9 @@ class DirectionState:
         seed, samples: of how many codes drawn from which seed; not used for given codes.
     """
 
-    strengths: tuple[float | int, ...]
+    strengths: tuple[float, ...]
     layers: tuple[int, int] = (0, 0)
-    truncation_psi: float | int = 0.7
+    truncation_psi: float = 0.7
     seed: int = 0
     samples: int = 4
 

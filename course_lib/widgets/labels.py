@@ -57,7 +57,7 @@ class LabelTool:
     def __init__(
         self, generator: Generator, question: str, *, n: int = 40, seed: int = 0,
         space: str | None = None, condition_on: Sequence[Direction] = (),
-        penalty: float | int = 1.0, truncation_psi: float | int = 1.0,
+        penalty: float = 1.0, truncation_psi: float = 1.0,
     ) -> None:
         require_count(n, "n", least=4)
         self.generator, self.condition_on, self.penalty = generator, tuple(condition_on), penalty

@@ -26,7 +26,7 @@ class LatentState:
 
     seed: int = 0
     second_seed: int = 1
-    truncation_psi: float | int = 0.7
+    truncation_psi: float = 0.7
     crossover: int = 4
     blend: int = 50
 
@@ -78,7 +78,7 @@ class LatentTool:
             mixed = self.generator.mix_styles(first, second, state.crossover)
             return self.generator.decode(torch.cat([first, second, mixed]), space="w_plus")
 
-    def _sample(self, state: LatentState, space: str, **truncation: float | int) -> list[Tensor]:
+    def _sample(self, state: LatentState, space: str, **truncation: float) -> list[Tensor]:
         rngs = [torch.Generator().manual_seed(s) for s in (state.seed, state.second_seed)]
         return [self.generator.sample_latent(1, space=space, rng=rng, **truncation) for rng in rngs]
 
@@ -99,7 +99,7 @@ class LatentTool:
             "crossover": slider(min(initial.crossover, rows), 0, rows, description="crossover"),
         }
 
-    def _render(self, **values: float | int) -> tuple[Tensor, str]:
+    def _render(self, **values: float) -> tuple[Tensor, str]:
         state = replace(self._initial, **values)
         caption = "first · second · "
         if "blend" in values:

@@ -50,7 +50,7 @@ class PaintState:
     space: str = "w"
     strokes: tuple[Stroke, ...] = ()
     pairs: tuple[Pair, ...] = ()
-    smoothness: float | int = 0.05
+    smoothness: float = 0.05
     candidates: int = 4
     picked: int | None = None
     morph: int = 100

@@ -41,7 +41,7 @@ class ProjectState:
     init: str = "mean"
     loss: str = LOSSES[0]
     steps: int = 200
-    prior: float | int = 0.0
+    prior: float = 0.0
 
 
 class ProjectTool(Tool):

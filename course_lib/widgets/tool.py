@@ -189,7 +189,7 @@ class Tool:
         return bundle, {"image/jpeg": {"alt": self.canvas.alt}}
 
 
-def _short(value: float | int) -> str:
+def _short(value: float) -> str:
     return f"{value:.1f}" if abs(value) < 100 else f"{value:.0f}"
 
 

@@ -28,8 +28,8 @@ class SmoothState:
     """The input, the price λ of a gradient, and the pace κ of the solver."""
 
     image: Image
-    smoothness: float | int = 0.02
-    growth: float | int = 8.0
+    smoothness: float = 0.02
+    growth: float = 8.0
 
 
 class SmoothTool(Tool):
@@ -42,7 +42,7 @@ class SmoothTool(Tool):
     """
 
     def __init__(
-        self, image: Image, *, alt: str, smoothness: float | int = 0.02, growth: float | int = 8.0
+        self, image: Image, *, alt: str, smoothness: float = 0.02, growth: float = 8.0
     ) -> None:
         self.input = Canvas(image, title="Input", alt=f"{alt} (input)", actions=["photo"],
                             max_size=(380, 320))
@@ -191,7 +191,7 @@ class WarpState:
     image: Image
     pairs: tuple[Pair, ...] = ()
     kind: str = "rigid"
-    falloff: float | int = 1.0
+    falloff: float = 1.0
     grid: bool = False
 
 
@@ -207,7 +207,7 @@ class WarpTool(Tool):
 
     def __init__(
         self, image: Image, *, alt: str, handles: Points | None = None,
-        moved_handles: Points | None = None, kind: str = "rigid", falloff: float | int = 1.0,
+        moved_handles: Points | None = None, kind: str = "rigid", falloff: float = 1.0,
     ) -> None:
         canvas = Canvas(
             image, mode="points", title="Drag the handles", alt=alt,
@@ -226,7 +226,7 @@ class WarpTool(Tool):
         pairs = tuple(Pair(tuple(p), tuple(q)) for p, q in zip(starts, ends, strict=True))
         super().__init__(WarpState(image, pairs, kind, falloff), canvas, controls)
 
-    def drag(self, index: int, x: float | int, y: float | int) -> None:
+    def drag(self, index: int, x: float, y: float) -> None:
         """Drag the handle of this number to (x, y)."""
         pairs = list(self.state.pairs)
         pairs[index] = replace(pairs[index], end=(x, y))
