@@ -251,7 +251,7 @@ def test_a_photo_is_painted_on(generator, rng):
     photo = torch.rand(3, 8, 8, generator=rng)
     tool = PaintTool(generator, alt="noise", photo=photo, steps=5, projection_steps=0,
                      candidates=2)
-    torch.testing.assert_close(tool.before, photo, atol=1e-3, rtol=0)
+    torch.testing.assert_close(tool.session.before, photo, atol=1e-3, rtol=0)
     tool.set(strokes=(RED,))
     tool.wait()
     assert tool.editing.age == 5 and tool.state.space == "z"
