@@ -125,7 +125,7 @@ class Frame:
 @torch.no_grad()
 def carry_back(
     photo: Float[Tensor, "3 H W"], frame: Frame, flow: Float[Tensor, "2 r r"],
-    color: Float[Tensor, "3 4 r r"],
+    color: Float[Tensor, "3 4 r r"], rest: Float[Tensor, "3 r r"] | None = None,
 ) -> Float[Tensor, "3 H W"]:
     """Move and recolour the part of a photo that lies in a square, as the square's picture was.
 
@@ -134,8 +134,7 @@ def carry_back(
     on, the change fades out.
 
     Args:
-        flow, color: as `transfer.follow_morph` finds them for pictures of the square, the flow in
-            their pixels.
+        flow, color, rest: a `transfer.Change` of the square's picture, the flow in its pixels.
     """
     top, bottom, left, right = _bounds(frame, photo)
     part = photo[:, top:bottom, left:right]
@@ -144,16 +143,18 @@ def carry_back(
     corner, size = photo.new_tensor([left, top]), photo.new_tensor([right - left, bottom - top])
     places = corner - 0.5 + _centres(rows, columns).to(photo) * size
     shares = frame.to_shares(places)
-    fields = torch.cat([flow, color.flatten(0, 1)])
+    rest = torch.zeros_like(color[:, 0]) if rest is None else rest
+    fields = torch.cat([flow, color.flatten(0, 1), rest])
     fields = F.grid_sample(fields[None], 2 * shares[None] - 1, mode="bilinear",
                            padding_mode="border", align_corners=False)[0]
     weight = _fade(frame, photo, shares, BLUR / flow.shape[-1])
     moved = torch.einsum("ij,jhw->ihw", frame._turn(photo), fields[:2]) * pace
     moved = moved * photo.new_tensor([columns, rows])[:, None, None] / size[:, None, None]
     still = torch.eye(3, 4).to(photo)[..., None, None]
-    recolored = still + weight * (fields[2:].unflatten(0, (3, 4)) - still)
+    recolored = still + weight * (fields[2:14].unflatten(0, (3, 4)) - still)
     answer = photo.clone()
-    answer[:, top:bottom, left:right] = apply_change(part, weight * moved, recolored)
+    answer[:, top:bottom, left:right] = apply_change(
+        part, weight * moved, recolored, weight * fields[14:])
     return answer
 
 

@@ -59,6 +59,17 @@ def test_the_stroke_term_is_the_mean_over_its_area(generator, start, patch):
     assert energy(start, image) == 0
 
 
+def test_only_the_rows_that_are_named_change(generator, start, patch):
+    rows = generator.convert(start[:1], "w", "w_plus")
+    begin = rows + 0.1
+    found = edit(generator, rows, [ColorStroke(patch, (1, 0, 0))], space="w_plus", begin=begin,
+                 layers=[0, 2], smoothness=0, steps=5)
+    changed = (found.latent - begin).abs().amax(dim=(0, 2)) > 1e-4
+    assert changed.tolist() == [row in (0, 2) for row in range(rows.shape[1])]
+    with pytest.raises(ValueError, match="have no rows to choose"):
+        edit(generator, start, [ColorStroke(patch, (1, 0, 0))], layers=[0])
+
+
 def test_large_smoothness_keeps_the_input_and_none_lets_it_go(generator, start, patch):
     def moved(smoothness):
         found = edit(generator, start[:1], [ColorStroke(patch, (1, 0, 0))], smoothness=smoothness)

@@ -136,10 +136,55 @@ def test_a_morph_is_followed_without_drifting(after, rng):
     assert told == [1, 2, 3, 4, 5, 6]
     explained = recolored(warped(after, morph.flows[-1]), morph.colors[-1])
     assert (frames[-1] - explained).square().mean().sqrt() < 3 / 255
-    half_flow, half_color = morph.at(0.5)
-    assert torch.equal(half_flow, morph.flows[3]) and torch.equal(half_color, morph.colors[3])
-    torch.testing.assert_close(morph.at(0.25)[0], (morph.flows[1] + morph.flows[2]) / 2)
-    assert morph.at(0)[0].abs().max() == 0
+    half = morph.at(0.5)
+    assert torch.equal(half.flow, morph.flows[3]) and torch.equal(half.color, morph.colors[3])
+    torch.testing.assert_close(explained + morph.rests[-1], frames[-1])
+    torch.testing.assert_close(morph.at(0.25).flow, (morph.flows[1] + morph.flows[2]) / 2)
+    assert morph.at(0).flow.abs().max() == 0 and morph.at(0).rest.abs().max() == 0
+
+
+@pytest.fixture
+def photo():
+    return crop_square(load_image("astronaut", device="cpu"), size=256)
+
+
+@pytest.fixture
+def striped(photo):
+    """A morph that draws stripes onto the left half, which are nowhere in the photo."""
+    small = F.interpolate(photo[None], (64, 64), mode="area")[0]
+    stripes = torch.zeros(64, 64)
+    stripes[:, 4:28:6] = stripes[:, 5:28:6] = -0.35
+    return torch.stack([(small + share * stripes).clamp(0, 1) for share in (0, 0.5, 1)])
+
+
+def test_what_neither_motion_nor_colour_explains_is_added_and_the_detail_stays(photo, striped):
+    def missed(image):
+        small = F.interpolate(image[None], (64, 64), mode="area")[0]
+        return (small - striped[-1]).square().mean().sqrt()
+
+    drawn = transfer_edit(photo, striped)
+    assert missed(drawn) < 0.65 * missed(transfer_edit(photo, striped, remainder=False))
+    assert detail_energy(drawn) > 0.9 * detail_energy(photo)
+
+
+def test_outside_the_region_a_photo_stays_as_it_is(photo, striped):
+    region = torch.zeros(256, 256)
+    region[:128] = 1
+    changed = transfer_edit(photo, striped, region=region)
+    torch.testing.assert_close(changed[:, 160:], photo[:, 160:], atol=2e-3, rtol=0)
+    everywhere = transfer_edit(photo, striped)
+    torch.testing.assert_close(changed[:, :96], everywhere[:, :96], atol=2e-2, rtol=0)
+    assert (changed - photo)[:, :112].abs().mean() > 0.03
+
+
+def test_a_remainder_is_weak_where_the_projection_is_not_trusted(photo, striped):
+    wrong = striped.clone()
+    wrong[:, :, :, 32:] = 1 - wrong[:, :, :, 32:]
+    wrong[1:, :, :, 50:54] = 0
+    added = (transfer_edit(photo, wrong) - transfer_edit(photo, wrong, remainder=False)).abs()
+    believed = (transfer_edit(photo, wrong, misfit=None)
+                - transfer_edit(photo, wrong, misfit=None, remainder=False)).abs()
+    assert added[..., 140:].mean() < 0.5 * believed[..., 140:].mean()
 
 
 def test_motion_is_stiffer_where_the_projection_is_not_trusted(after, rng):
@@ -199,6 +244,7 @@ def test_the_naive_ways_are_right_where_nothing_moves_and_nothing_is_fine(after)
     (lambda a: estimate_flow_and_color(a, a, steps=0), "whole number"),
     (lambda a: estimate_flow_and_color(a, a, trust=a[0, :60]), "combined element by element"),
     (lambda a: estimate_flow_and_color(a, a, callback=3), "function of"),
+    (lambda a: transfer_edit(a, torch.stack([a, a]), region=2 * torch.ones(8, 8)), "region"),
     (lambda a: transfer_edit(a, torch.stack([a, a]), misfit=0), "above 0"),
     (lambda a: transfer_edit(a, a[None]), "at least 2"),
     (lambda a: transfer_edit(a, torch.stack([a, a]), strength=2), "at most 1"),

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from course_lib.checks import require_count
+from course_lib.generators.base import chosen_rows
 from course_lib.shapes import Latent
 
 Direction = Float[Tensor, " dim"]
@@ -63,7 +64,7 @@ def move(
     """
     step = torch.as_tensor(strength, dtype=latent.dtype, device=latent.device)
     step = step.reshape(-1, *[1] * (latent.ndim - 1)) * torch.as_tensor(direction).to(latent)
-    return latent + _on_rows(step, latent, layers)
+    return latent + step * chosen_rows(latent, layers)
 
 
 def set_coordinate(
@@ -78,19 +79,4 @@ def set_coordinate(
     v, sigma = directions.components[index], directions.stdev[index]
     now = ((latent - directions.mean) @ v) / sigma
     step = ((value - now) * sigma)[..., None] * v
-    return latent + _on_rows(step, latent, layers)
-
-
-def _on_rows(step: Tensor, latent: Tensor, layers: Sequence[int] | None) -> Tensor:
-    if layers is None:
-        return step
-    if latent.ndim != 3:
-        raise ValueError(
-            f"layers are named, but codes of shape {tuple(latent.shape)} have no rows to choose "
-            f'from: convert them first, generator.convert(latent, "w", "w_plus").'
-        )
-    for layer in layers:
-        require_count(layer, "layers", least=0, most=latent.shape[1] - 1)
-    chosen = torch.zeros(latent.shape[1], 1, dtype=latent.dtype, device=latent.device)
-    chosen[list(layers)] = 1
-    return step * chosen
+    return latent + step * chosen_rows(latent, layers)

@@ -1,10 +1,13 @@
 """Spaces of codes: how long a code is there, and how codes spread."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from course_lib.checks import require_count
 from course_lib.shapes import Latent
 
 
@@ -37,3 +40,23 @@ class Space:
     def repeated(self, name: str, rows: int) -> "Space":
         """The space of codes whose `rows` rows are each a code of this one."""
         return Space(name, *(one.expand(rows, *one.shape) for one in (self.mean, self.std)))
+
+
+def chosen_rows(latent: Latent, layers: Sequence[int] | None) -> Float[Tensor, "..."]:
+    """1 for the rows of w_plus that are named, 0 for the others; 1 if none is named.
+
+    Raises:
+        ValueError: layers are named for codes without rows, or there is no such row.
+    """
+    if layers is None:
+        return torch.ones((), dtype=latent.dtype, device=latent.device)
+    if latent.ndim != 3:
+        raise ValueError(
+            f"layers are named, but codes of shape {tuple(latent.shape)} have no rows to choose "
+            f'from: convert them first, generator.convert(latent, "w", "w_plus").'
+        )
+    for layer in layers:
+        require_count(layer, "layers", least=0, most=latent.shape[1] - 1)
+    chosen = torch.zeros(latent.shape[1], 1, dtype=latent.dtype, device=latent.device)
+    chosen[list(layers)] = 1
+    return chosen

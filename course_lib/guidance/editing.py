@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from course_lib.checks import require_count, require_number, require_rng, require_slopes
-from course_lib.generators.base import Generator
+from course_lib.generators.base import Generator, chosen_rows
 from course_lib.guidance.axes import find_axes, principal_axes
 from course_lib.guidance.drag import Pull
 from course_lib.guidance.strokes import Constraint, Energy
@@ -69,6 +69,7 @@ def edit(
     steps: int = 80,
     learning_rate: float = 0.1,
     begin: Float[Tensor, "starts ..."] | None = None,
+    layers: Sequence[int] | None = None,
     frames: int = 8,
     callback: Callback | None = None,
 ) -> Edit:
@@ -83,6 +84,8 @@ def edit(
             the picture changes faster, tracking loses the handle.
         begin: codes to begin at, if not at z0: an earlier answer's `latent` (with its `origin`
             as z0) after a stroke was added, or several around one z0 (see `scatter`).
+        layers: rows of w_plus that may change; all if None. The coarse ones, about the first
+            third, hold pose and shape; the fine ones colour.
         frames: of the morph from z0 to the answer.
         callback: called with the step and the pictures so far.
     Raises:
@@ -96,7 +99,7 @@ def edit(
         raise ValueError("there is no constraint, so nothing would change: add a stroke.")
     editing = Editing(
         generator, latent, constraints, space=space, smoothness=smoothness, begin=begin,
-        learning_rate=learning_rate, settle=steps,
+        learning_rate=learning_rate, settle=steps, layers=layers,
     )
     for step in range(steps):
         image = editing.step(ramp(step / steps))
@@ -109,7 +112,7 @@ class Editing:
     """An edit under way: take a step, look, change the strokes, step on.
 
     Args:
-        generator, latent, space, smoothness, learning_rate, begin: as in `edit`.
+        generator, latent, space, smoothness, learning_rate, begin, layers: as in `edit`.
         constraints: may be none at first, which leaves the codes where they are.
         settle: after so many steps the candidates' order stays, until the strokes change.
 
@@ -125,6 +128,7 @@ class Editing:
         self, generator: Generator, latent: Latent, constraints: Sequence[Constraint], *,
         space: str | None = None, smoothness: float = 0.05, learning_rate: float = 0.1,
         begin: Float[Tensor, "starts ..."] | None = None, settle: int = 40,
+        layers: Sequence[int] | None = None,
     ) -> None:
         space = space or generator.default_space
         generator.require_latent(latent, space)
@@ -144,6 +148,7 @@ class Editing:
         self._axes = find_axes(generator, space)
         change = self._axes.to_deviations(begin.detach() - self.origin)
         self.change = change.detach().requires_grad_()
+        self._moving = chosen_rows(self.change.detach(), layers)
         self.order = torch.arange(len(begin), device=latent.device)
         self.look()
         self.ask(constraints, smoothness=smoothness)
@@ -201,6 +206,7 @@ class Editing:
                 f"deviation is at 0, so no step could be taken: add a little below the root, "
                 f"(x + 1e-8).sqrt()."
             )
+        self.change.grad.mul_(self._moving)
         self._optimizer.step()
         self.energies = {name: value.detach() for name, value in energies.items()}
         for name, value in self.energies.items():

@@ -37,6 +37,7 @@ PREVIEW = 512  # pixels: the longer side of the photo as it is shown while an ed
 COARSE = 64  # pixels: at most, the side at which motion is found for a preview
 FRAMES = 5  # of the morph that is followed for the whole photo
 # A photo's code lies far out, and is easily led off: so it is held more firmly than a sample's.
+PRIOR = 0.3  # of the projection: a code as likely as a sample's, which edits move as they should
 SMOOTHNESS, DRAG_SMOOTHNESS = 0.3, 1.0  # λ_s
 REST, DRAG_REST = 9.0, 3.0  # weight of what nobody asked to change
 NEAR, DRAG_NEAR = 0.1, 0.2  # how far around a wish a picture may change, in shares of its side
@@ -65,7 +66,7 @@ class PhotoSession:
 
     def __init__(
         self, generator: Generator, photo: Image, *, frame: Frame | None = None, steps: int = 60,
-        projection_steps: int = 100, prior: float = 0.05,
+        projection_steps: int = 100, prior: float = PRIOR,
     ) -> None:
         self.generator, self.projection_steps, self.prior = generator, projection_steps, prior
         self.space = generator.spaces[-1]
@@ -106,7 +107,7 @@ class PhotoSession:
         self._strengths: dict[str, float] = {}
         self._asked: tuple[Constraint, ...] = ()
         self.edit.begin(self.projection.latent)
-        self._change: Transfer | None = None
+        self._seen: Transfer | None = None
 
     def ask(
         self, constraints: Sequence[Constraint], strengths: Mapping[str, float] | None = None,
@@ -150,16 +151,18 @@ class PhotoSession:
     def preview(self) -> Image:
         """The photo, small, with the edit as it is now: the motion goes on from the last look's."""
         if not self._is_edited:
-            self._change = None
+            self._seen = None
             return self.small
         side = min(COARSE, self.generator.resolution)
         now, first = self._shrunk(self.edit.picture().clamp(0, 1), side), self._shrunk(
             self._first, side)
-        self._change = estimate_flow_and_color(
-            now, first, flow_smoothness=MORPH_SMOOTHNESS, steps=2,
-            trust=self._shrunk(self._trust[None], side)[0], start=self._change or unchanged(first))
+        trust = self._shrunk(self._trust[None], side)[0]
+        self._seen = estimate_flow_and_color(
+            now, first, flow_smoothness=MORPH_SMOOTHNESS, steps=2, trust=trust,
+            start=self._seen or unchanged(first))
+        rest = trust * (now - self._seen.explain(first))
         return carry_back(
-            self.small, self._small_frame, self._change.flow, self._change.color).clamp(0, 1)
+            self.small, self._small_frame, self._seen.flow, self._seen.color, rest).clamp(0, 1)
 
     @torch.no_grad()
     def finish(self, should_end: Callable[[], bool] = lambda: False) -> Image | None:

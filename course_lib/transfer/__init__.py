@@ -10,6 +10,7 @@ from course_lib.transfer.flow import (
     warped,
 )
 from course_lib.transfer.morph import (
+    Change,
     Morph,
     apply_change,
     follow_morph,
@@ -19,7 +20,7 @@ from course_lib.transfer.morph import (
 )
 
 __all__ = [
-    "Morph", "Transfer", "add_change", "apply_change", "blend_change", "doubled", "enlarge_edit",
-    "estimate_flow_and_color", "follow_morph", "guided_upsample", "recolored", "transfer_edit",
-    "trust_projection", "unchanged", "warped",
+    "Change", "Morph", "Transfer", "add_change", "apply_change", "blend_change", "doubled",
+    "enlarge_edit", "estimate_flow_and_color", "follow_morph", "guided_upsample", "recolored",
+    "transfer_edit", "trust_projection", "unchanged", "warped",
 ]

@@ -54,6 +54,10 @@ class Transfer:
     color: Color
     energies: dict[str, Float[Tensor, " steps"]]
 
+    def explain(self, image: Image) -> Image:
+        """A · image(x + u)."""
+        return recolored(warped(image, self.flow), self.color)
+
 
 @torch.no_grad()
 def estimate_flow_and_color(

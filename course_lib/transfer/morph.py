@@ -1,12 +1,16 @@
 """Edit transfer: the change from G(z0) to G(z1), as motion and colour, carried to the photo.
 
+What neither of them explains, such as stripes on a coat that was white, has no counterpart among
+the photo's pixels. This remainder is added as G drew it, at G's own resolution.
+
 Source: Zhu et al., "Generative Visual Manipulation on the Natural Image Manifold", ECCV 2016,
-section 3.3.
+section 3.3; the remainder is ours.
 """
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -39,25 +43,45 @@ MORPH_SMOOTHNESS = 0.02  # stiffer: not all that G changes is motion, and folds 
 MISFIT = 0.1  # a difference of photo and projection at which half of the trust is gone
 
 
+class Change(NamedTuple):
+    """From one picture to another: after(x) = A · before(x + u) + rest(x).
+
+    Attributes:
+        flow: u, in pixels; color: A, 3x4 matrices; rest: what motion and colour leave over.
+    """
+
+    flow: Flow
+    color: Color
+    rest: Image
+
+    def within(self, region: Float[Tensor, "h w"]) -> "Change":
+        """The same change where the region is 1, none where it is 0, a share of it between."""
+        still = torch.eye(3, 4).to(self.color)[..., None, None]
+        return Change(region * self.flow, still + region * (self.color - still),
+                      region * self.rest)
+
+
 @dataclass(frozen=True)
 class Morph:
-    """How each frame of a morph comes from the first: frame k at x is A_k · frame 0 at x + u_k.
+    """How each frame comes from the first: frame k at x is A_k · frame 0 at x + u_k, and a rest.
 
     Attributes:
         flows: in pixels of the frames; colors: 3x4 matrices. Of frame 0: no motion, the identity.
+        rests: what motion and colour leave over, as far as the projection is trusted there.
         energies: the terms of the lecture's energy for each frame but the first.
     """
 
     flows: Float[Tensor, "frames 2 height width"]
     colors: Float[Tensor, "frames 3 4 height width"]
+    rests: Float[Tensor, "frames 3 height width"]
     energies: Mapping[str, Float[Tensor, " changes"]]
 
-    def at(self, strength: float) -> tuple[Flow, Color]:
-        """Flow and colour so far along the morph, in [0, 1]; linear between two frames."""
+    def at(self, strength: float) -> Change:
+        """The change so far along the morph, in [0, 1]; linear between two frames."""
         place = float(strength) * (len(self.flows) - 1)
         first = min(int(place), len(self.flows) - 2)
-        return tuple(torch.lerp(fields[first], fields[first + 1], place - first)
-                     for fields in (self.flows, self.colors))
+        return Change(*(torch.lerp(fields[first], fields[first + 1], place - first)
+                        for fields in (self.flows, self.colors, self.rests)))
 
 
 @torch.no_grad()
@@ -69,6 +93,8 @@ def transfer_edit(
     flow_smoothness: float = MORPH_SMOOTHNESS,
     color_smoothness: float = COLOR_SMOOTHNESS,
     misfit: float | None = MISFIT,
+    region: Float[Tensor, "_ _"] | None = None,
+    remainder: bool = True,
 ) -> Image:
     """Do to the photo what the morph from G(z0) to G(z1) does to the projection.
 
@@ -79,13 +105,17 @@ def transfer_edit(
         flow_smoothness, color_smoothness: as in `estimate_flow_and_color`.
         misfit: how far photo and G(z0) may differ until half of the trust in the projection is
             gone; there motion and colour follow the surroundings. None trusts it everywhere.
+        region: where the photo may change, 1, and where not, 0, of any size; everywhere if None.
+        remainder: whether to add what motion and colour leave over.
     Returns:
-        The edited photo, unclamped: its detail is moved and recoloured, never redrawn.
+        The edited photo, unclamped: its own detail, moved and recoloured; the remainder has none
+        that is finer than the frames.
     Raises:
         ValueError: the photo is not one of three channels, there are less than two frames, or
-            either is not in [0, 1].
+            photo, frames or region are not in [0, 1].
     """
     _require_pictures(photo, frames)
+    _require_region(region)
     require_number(strength, "strength", least=0, most=1)
     place = float(strength) * (len(frames) - 1)
     if place == 0:
@@ -96,7 +126,10 @@ def transfer_edit(
         frames[: needed + 1], flow_smoothness=flow_smoothness, color_smoothness=color_smoothness,
         trust=trust,
     )
-    return apply_change(photo, *morph.at(place / needed))
+    change = morph.at(place / needed)
+    if region is not None:
+        change = change.within(shrink(region[None].to(photo), frames.shape[-2:])[0])
+    return apply_change(photo, change.flow, change.color, change.rest if remainder else None)
 
 
 def _require_pictures(photo: Tensor, frames: Tensor) -> None:
@@ -119,6 +152,14 @@ def _require_pictures(photo: Tensor, frames: Tensor) -> None:
     require_unit_range(frames, "frames")
 
 
+def _require_region(region: object) -> None:
+    if isinstance(region, Tensor) and not 0 <= float(region.min()) <= float(region.max()) <= 1:
+        raise ValueError(
+            f"region reaches from {float(region.min()):.3g} to {float(region.max()):.3g}, but it "
+            f"says which share of the edit the photo gets at each place: pass numbers in [0, 1]."
+        )
+
+
 def follow_morph(
     frames: Float[Tensor, "frames 3 height width"],
     *,
@@ -139,6 +180,7 @@ def follow_morph(
     """
     require_count(len(frames), "number of frames", least=2)
     first, chain = frames[0], [unchanged(frames[0])]
+    rests = [torch.zeros_like(first)]
     for k, frame in enumerate(frames[1:], start=1):
         here = None if trust is None else warped(trust[None], chain[-1].flow)[0].clamp(0, 1)
         found = estimate_flow_and_color(
@@ -146,27 +188,31 @@ def follow_morph(
             trust=here, start=chain[-1], steps=4,
         )
         chain.append(found)
+        explained = found.explain(first)
+        rests.append((frame - explained) * (1 if here is None else here))
         if callback:
-            callback(k, recolored(warped(first, found.flow), found.color))
+            callback(k, explained)
     flows, colors = (torch.stack([getattr(t, name) for t in chain]) for name in ("flow", "color"))
     energies = {name: torch.stack([t.energies[name][-1] for t in chain[1:]])
                 for name in chain[-1].energies}
-    return Morph(flows, colors, energies)
+    return Morph(flows, colors, torch.stack(rests), energies)
 
 
 def apply_change(
-    photo: Image, flow: Float[Tensor, "2 h w"], color: Float[Tensor, "3 4 h w"]
+    photo: Image, flow: Float[Tensor, "2 h w"], color: Float[Tensor, "3 4 h w"],
+    rest: Float[Tensor, "3 h w"] | None = None,
 ) -> Image:
-    """Move and recolour a photo by fields of another size.
+    """Move and recolour a photo by fields of another size, and add what they leave over.
 
-    The flow is enlarged smoothly, so that texture is not torn; the colour along the edges of the
-    moved photo.
+    Flow and rest are enlarged smoothly, so that texture is not torn; the colour along the edges
+    of the moved photo.
     """
     size = photo.shape[-2:]
     scale = flow.new_tensor([size[1] / flow.shape[-1], size[0] / flow.shape[-2]])
     flow = F.interpolate(flow[None], size, mode="bicubic")[0] * scale[:, None, None]
     moved = warped(doubled(photo), flow, finer=2)
-    return recolored(moved, guided_upsample(color.flatten(0, 1), moved).unflatten(0, (3, 4)))
+    found = recolored(moved, guided_upsample(color.flatten(0, 1), moved).unflatten(0, (3, 4)))
+    return found if rest is None else found + F.interpolate(rest[None], size, mode="bicubic")[0]
 
 
 def trust_projection(
