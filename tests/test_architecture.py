@@ -27,7 +27,7 @@ ROOMS = {
         "biggan vae vqvae flow diffusion"
     ).split(),
     "widgets": (
-        "background sliders latent canvas tool tools project directions labels wishes paint "
+        "background sliders latent browser canvas tool tools project directions labels wishes paint "
         "transfer photo_page photo"
     ).split(),
     "feedback": "answers pictures diagnosis core poisson gradient_domain warping projection "
