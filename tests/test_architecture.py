@@ -27,8 +27,8 @@ ROOMS = {
         "biggan vae vqvae flow diffusion"
     ).split(),
     "widgets": (
-        "background sliders latent browser canvas tool tools project directions labels wishes paint "
-        "transfer photo_page photo"
+        "background sliders latent browser canvas tool tools project directions labels wishes "
+        "paint transfer photo_page photo"
     ).split(),
     "feedback": "answers pictures diagnosis core poisson gradient_domain warping projection "
                 "directions transfer wishes guidance".split(),
