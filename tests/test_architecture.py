@@ -22,7 +22,7 @@ READING_ORDER = """
 # Packages with an order of their own; their front door, __init__, comes last.
 ROOMS = {
     "generators": (
-        "cards filling interpolation spaces capabilities base adversarial "
+        "cards loading interpolation spaces capabilities base adversarial "
         "dcgan stylegan2_layers stylegan2_networks stylegan2_files stylegan2 "
         "biggan vae vqvae flow diffusion"
     ).split(),

@@ -22,13 +22,16 @@ from course_lib.checks import (
 )
 from course_lib.generators.capabilities import Capabilities
 from course_lib.generators.cards import Card, Cards
-from course_lib.generators.filling import fill, find_prefix, part
 from course_lib.generators.interpolation import interpolate
+from course_lib.generators.loading import find_prefix, load_frozen, select_prefix
 from course_lib.generators.spaces import Space
 from course_lib.keeping import Kept
 from course_lib.shapes import Image, Latent
 
-__all__ = ["Card", "Cards", "Generator", "Space", "fill", "find_prefix", "interpolate", "part"]
+__all__ = [
+    "Card", "Cards", "Generator", "Space", "find_prefix", "interpolate", "load_frozen",
+    "select_prefix",
+]
 
 DRAWN = 10_000  # codes by which a space is measured
 MOST_NUMBERS = 1 << 25  # of them all together: 134 MB
