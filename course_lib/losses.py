@@ -20,7 +20,7 @@ from course_lib.checks import (
 )
 from course_lib.generators.base import Generator
 from course_lib.keeping import Kept
-from course_lib.lite0 import load_lite0, shown
+from course_lib.lite0 import arrange_pictures, load_lite0
 from course_lib.shapes import Image
 from course_lib.weights import import_torchvision
 
@@ -75,7 +75,7 @@ def lite0_loss(*, seen_at: int = 128) -> "FeatureLoss":
     """
     require_count(seen_at, "seen_at", least=32)
     load_lite0()  # or say at once that it is missing
-    return FeatureLoss(lambda image: load_lite0(image.device)(shown(image, seen_at)))
+    return FeatureLoss(lambda image: load_lite0(image.device)(arrange_pictures(image, seen_at)))
 
 
 class FeatureLoss:

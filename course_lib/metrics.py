@@ -11,7 +11,7 @@ from course_lib.blending import Canvas, guidance_energy
 from course_lib.checks import require_count, require_image, require_same_shape
 from course_lib.generators.base import Generator
 from course_lib.gradients import gradient
-from course_lib.lite0 import load_lite0, shown
+from course_lib.lite0 import arrange_pictures, load_lite0
 from course_lib.losses import pixel_loss
 from course_lib.shapes import Image, Latent, Mask, Points
 from course_lib.warping import deform_points
@@ -176,8 +176,10 @@ def frechet_distance(
                 f"pictures, (pictures, 3, height, width), has a mean and a covariance."
             )
     described = [
-        torch.cat([load_lite0(part.device)(shown(part, seen_at))[-1].mean(dim=(2, 3)).double()
-                   for part in images.split(50)])
+        torch.cat([
+            load_lite0(part.device)(arrange_pictures(part, seen_at))[-1].mean(dim=(2, 3)).double()
+            for part in images.split(50)
+        ])
         for images in (real, generated)
     ]
     return _frechet(*described)

@@ -224,10 +224,10 @@ def test_a_recipe_holds_names_and_numbers_in_any_clothes(way):
 
 
 RECIPES = [
-    (directions.object_to_edit, lambda: ("ginger coat", "pca", 2, 3.0, range(4, 10))),
-    (directions.object_to_edit, lambda: ("ginger coat", np.str_("pca"), np.int64(2),
+    (directions.find_fault_in_edit, lambda: ("ginger coat", "pca", 2, 3.0, range(4, 10))),
+    (directions.find_fault_in_edit, lambda: ("ginger coat", np.str_("pca"), np.int64(2),
                                          torch.tensor(3.0), np.arange(4, 10))),
-    (warping.object_to_warp, lambda: (
+    (warping.find_fault_in_warp, lambda: (
         "camera", torch.tensor([[100, 90], [150, 90], [125, 60], [40, 200]]),
         np.array([[100, 90], [150, 90], [125, 40], [40, 200]]), "affine", np.float32(2))),
 ]
@@ -255,7 +255,7 @@ def nearly_white(pictures):
 
 
 def test_a_wish_may_answer_with_a_list(way):
-    assert wishes.object_to_wish(way(lambda: ("all bright", cost_of, nearly_white))) is None
+    assert wishes.find_fault_in_wish(way(lambda: ("all bright", cost_of, nearly_white))) is None
 
 
 @pytest.mark.parametrize("seed", range(3))

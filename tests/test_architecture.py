@@ -22,13 +22,13 @@ READING_ORDER = """
 # Packages with an order of their own; their front door, __init__, comes last.
 ROOMS = {
     "generators": (
-        "cards filling interpolation spaces capabilities base adversarial "
+        "cards loading interpolation spaces capabilities base adversarial "
         "dcgan stylegan2_layers stylegan2_networks stylegan2_files stylegan2 "
         "biggan vae vqvae flow diffusion"
     ).split(),
     "widgets": (
-        "background sliders latent canvas tool tools project directions labels wishes paint "
-        "transfer photo_page photo"
+        "background sliders latent browser canvas tool tools project directions labels wishes "
+        "paint transfer photo_page photo"
     ).split(),
     "feedback": "answers pictures diagnosis core poisson gradient_domain warping projection "
                 "directions transfer wishes guidance".split(),

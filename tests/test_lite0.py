@@ -6,7 +6,7 @@ import torch.nn.functional as F
 
 from course_lib import lite0
 from course_lib.images import crop_square, load_image
-from course_lib.lite0 import EPS, TAPS, Convolution, folded, load_lite0, shown
+from course_lib.lite0 import EPS, TAPS, Convolution, arrange_pictures, fold_batch_norms, load_lite0
 
 CATS, CUPS = (281, 282, 283, 284, 285), (504, 967, 968)  # ImageNet's: tabby to Egyptian; mug, cups
 
@@ -40,7 +40,7 @@ def test_a_folded_batch_norm_is_a_batch_norm(rng):
         stored[f"{conv}.weight"] = torch.randn(6, 3, 3, 3, generator=rng)
     x = torch.randn(2, 3, 8, 8, generator=rng)
     expected = norm(F.conv2d(x, stored["_conv_stem.weight"]))
-    found = folded(stored)
+    found = fold_batch_norms(stored)
     torch.testing.assert_close(F.conv2d(x, found["stem.weight"], found["stem.bias"]), expected)
 
 
@@ -68,6 +68,6 @@ def test_a_missing_package_is_named(monkeypatch):
 
 def test_pictures_are_brought_to_size(rng):
     image = torch.rand(1, 3, 32, 32, generator=rng)
-    assert torch.equal(shown(image, 32), image)
+    assert torch.equal(arrange_pictures(image, 32), image)
     flat = torch.full((1, 3, 50, 40), 0.3)
-    torch.testing.assert_close(shown(flat, 16), torch.full((1, 3, 16, 16), 0.3))
+    torch.testing.assert_close(arrange_pictures(flat, 16), torch.full((1, 3, 16, 16), 0.3))

@@ -17,8 +17,8 @@ from course_lib.generators import Card, load_generator
 from course_lib.generators.stylegan2_networks import smooth, upsample
 from course_lib.images import load_image
 from course_lib.training.augment import recolor, translate
-from course_lib.training.data import draw_batch, halved, read_pictures
-from course_lib.training.export import export, rounded
+from course_lib.training.data import downsample, draw_batch, read_pictures
+from course_lib.training.export import export, round_weights
 from course_lib.training.export import main as export_main
 from course_lib.training.loop import train
 from course_lib.training.measuring import nearest
@@ -117,9 +117,9 @@ def test_batches_are_pictures_of_the_set_or_their_mirror_images(data, rng):
 
 
 def test_halving_takes_means(data):
-    assert halved(data, 16) is data
+    assert downsample(data, 16) is data
     mean = data.float().unfold(2, 4, 4).unfold(3, 4, 4).mean(dim=(-1, -2))
-    assert (halved(data, 4).float() - mean).abs().max() <= 0.5
+    assert (downsample(data, 4).float() - mean).abs().max() <= 0.5
 
 
 def test_translation_shifts_whole_pixels_and_repeats_the_edge(rng):
@@ -368,7 +368,8 @@ def test_exported_weights_load_and_their_card_tells_what_was_measured(tmp_path, 
 
     def exported(state, recognized):
         return export(StyleGAN2Training, state, "shoes", tmp_path, tmp_path,
-                      lambda resolution: halved(training.data, resolution), recognized=recognized)
+                      lambda resolution: downsample(training.data, resolution),
+                      recognized=recognized)
 
     card = exported(training.state(), 97)
     assert Card.read(tmp_path / "shoes.json") == card
@@ -404,14 +405,14 @@ def test_the_nearest_training_picture_is_found_mirrored_too(rng):
 def test_rounded_weights_change_little_and_compress(rng):
     tensors = {"weight": 30 * torch.randn(64, 64, generator=rng), "ones": torch.ones(5),
                "scalar": torch.tensor(0.123), "count": torch.tensor(7)}
-    found = rounded(tensors, steps=16)
+    found = round_weights(tensors, steps=16)
     for name in ("ones", "scalar", "count"):
         assert torch.equal(found[name], tensors[name])
     weight = tensors["weight"]
     error = (found["weight"] - weight).abs().max() / weight.std()
     assert 1 / 64 < error <= 1 / 32  # half a step; a deviation has 16 to 32
     assert torch.equal(found["weight"], found["weight"].half().float())
-    assert torch.equal(rounded(found)["weight"], found["weight"])
+    assert torch.equal(round_weights(found)["weight"], found["weight"])
     sizes = [len(zlib.compress(one.half().numpy().tobytes())) for one in (weight, found["weight"])]
     assert sizes[1] < 0.7 * sizes[0]
 

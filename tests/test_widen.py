@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from course_lib.generators.dcgan import DCGANConfig, Discriminator
 from course_lib.generators.stylegan2 import StyleGAN2
 from course_lib.generators.stylegan2_networks import StyleGAN2Config, official_channels, upsample
-from course_lib.training.widen import deepened, widened
+from course_lib.training.widen import deepen_discriminator, widen_generator
 
 
 def stylegan2(resolution: int, base: int, maximum: int, w_dim: int = 8) -> StyleGAN2:
@@ -21,7 +21,7 @@ def test_a_widened_generator_paints_the_same_pictures(rng, resolution, base, max
     small, large = stylegan2(16, 64, 8), stylegan2(resolution, base, maximum)
     for parameter in small.parameters():  # biases and noise, too, are no longer what they began as
         parameter.data += 0.1 * torch.randn(parameter.shape, generator=rng)
-    large.load_state_dict(widened(small.state_dict(), large))
+    large.load_state_dict(widen_generator(small.state_dict(), large))
     z = torch.randn(3, 8, generator=rng)
     before, after = (g.synthesis(
         g.mapping(z)[:, None].expand(-1, g.config.num_ws, -1), noise="none")
@@ -33,7 +33,7 @@ def test_a_widened_generator_paints_the_same_pictures(rng, resolution, base, max
 
 def test_every_new_weight_of_the_generator_can_learn(rng):
     small, large = stylegan2(16, 64, 8), stylegan2(32, 160, 12)
-    large.load_state_dict(widened(small.state_dict(), large))
+    large.load_state_dict(widen_generator(small.state_dict(), large))
     optimizer = torch.optim.Adam(large.parameters(), 0.01)
     for _ in range(3):  # the first step opens the zeros, the next ones reach behind them
         w = large.mapping(torch.randn(3, 8, generator=rng))[:, None].expand(-1, 8, -1)
@@ -54,12 +54,12 @@ def test_every_new_weight_of_the_generator_can_learn(rng):
 ])
 def test_what_has_no_room_is_refused(large):
     with pytest.raises(ValueError, match="no room in"):
-        widened(stylegan2(16, 64, 8).state_dict(), large())
+        widen_generator(stylegan2(16, 64, 8).state_dict(), large())
 
 
 def test_a_deepened_critic_says_the_same_of_a_picture_at_half_the_size(rng):
     small, large = Discriminator(DCGANConfig(16, 16, 8)), Discriminator(DCGANConfig(32, 8, 8))
-    large.load_state_dict(deepened(small.state_dict(), large))
+    large.load_state_dict(deepen_discriminator(small.state_dict(), large))
     images = torch.rand(3, 3, 32, 32, generator=rng) * 2 - 1
     torch.testing.assert_close(large(images), small(F.avg_pool2d(images, 2)))
     large(images).sum().backward()
@@ -72,4 +72,4 @@ def test_a_deepened_critic_says_the_same_of_a_picture_at_half_the_size(rng):
 def test_a_critic_that_does_not_fit_is_refused(learnt, width):
     small = Discriminator(DCGANConfig(16, learnt, 8))
     with pytest.raises(ValueError, match="deepened"):
-        deepened(small.state_dict(), Discriminator(DCGANConfig(32, width, 8)))
+        deepen_discriminator(small.state_dict(), Discriminator(DCGANConfig(32, width, 8)))

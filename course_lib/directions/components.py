@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from course_lib.checks import require_count, require_option
-from course_lib.directions.moments import LeadingMoments, Moments, moments_of, signed
+from course_lib.directions.moments import LeadingMoments, Moments, fix_signs, moments_of
 from course_lib.directions.moving import Directions
 from course_lib.generators.base import Generator
 
@@ -134,7 +134,7 @@ def sefa(
     require_count(n_components, "n_components", most=rows.shape[1])
     rows = F.normalize(rows.detach().double(), dim=1)
     values, vectors = torch.linalg.eigh(rows.T @ rows)
-    components = signed(vectors.T.flip(0)[:n_components]).float()
+    components = fix_signs(vectors.T.flip(0)[:n_components]).float()
     share = (values.flip(0)[:n_components] / values.sum()).float()
     mean = generator.latent_mean(space).detach()
     return Directions(components, torch.ones_like(share), mean, space, share)

@@ -56,7 +56,7 @@ class Moments:
         require_finite(covariance, "the samples' covariance")
         self.variance = covariance.trace()
         values, rows = _leading(covariance, n)
-        return signed(rows), values.clamp(min=0)
+        return fix_signs(rows), values.clamp(min=0)
 
     def along(self, rows: Tensor) -> Tensor:
         """Covariance of the samples' coordinates along unit `rows` with the codes: (k, dim2)."""
@@ -90,7 +90,7 @@ class LeadingMoments:
         require_samples(self.count, 0 if self.mean is None else len(self.mean), n)
         lengths = self.scaled.norm(dim=1)
         rows = self.scaled[:n] / lengths[:n, None].clamp(min=1e-30)
-        return signed(rows), lengths[:n].square() / self.count
+        return fix_signs(rows), lengths[:n].square() / self.count
 
     def along(self, rows: Tensor) -> Tensor:
         """Covariance of the samples' coordinates along unit `rows` with the codes: (k, dim2)."""
@@ -131,7 +131,7 @@ def require_samples(count: int, dimensions: int, n: int) -> None:
         )
 
 
-def signed(rows: Tensor) -> Tensor:
+def fix_signs(rows: Tensor) -> Tensor:
     """Rows whose largest entry is positive."""
     largest = rows.gather(1, rows.abs().argmax(dim=1, keepdim=True))
     return rows * largest.sign()

@@ -235,11 +235,11 @@ def _cats() -> tuple[Generator, dict]:
 
 def _own_checks(rng: torch.Generator) -> list[Demand]:
     return [Demand("your edit has a name, moves some rows, and is seen but not too far",
-                   object_to_edit)]
+                   find_fault_in_edit)]
 
 
 @torch.no_grad()
-def object_to_edit(my_edit: Callable) -> str | None:
+def find_fault_in_edit(my_edit: Callable) -> str | None:
     """What keeps the recipe of a student's own edit from being one, if anything does."""
     recipe = plain(ask(my_edit))
     if not isinstance(recipe, list) or len(recipe) != 5:

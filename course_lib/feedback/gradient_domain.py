@@ -125,10 +125,10 @@ START = ("chelsea", "coffee", (61, 21))
 
 def _own_checks(rng: torch.Generator) -> list[Demand]:
     return [Demand("your region lies in the source, lands in the target, and is your own",
-                   object_to_edit)]
+                   find_fault_in_edit)]
 
 
-def object_to_edit(my_edit: Callable) -> str | None:
+def find_fault_in_edit(my_edit: Callable) -> str | None:
     """What keeps the recipe of a student's own blend from being one, if anything does."""
     recipe = plain(ask(my_edit))
     if not isinstance(recipe, list) or len(recipe) != 5:

@@ -113,7 +113,7 @@ def _loop_checks(rng: torch.Generator) -> list[Check]:
 
     def slip(space: str | None = None, loss: Callable | None = None, steps: int | None = None,
              rate: float | None = None, **switches: object) -> Callable:
-        return lambda G, x, z, s, f, n, r: descended(
+        return lambda G, x, z, s, f, n, r: descend(
             G, x, z, space or s, loss or f, steps or n, rate or r, **switches)
 
     mistakes = [
@@ -132,9 +132,9 @@ def _loop_checks(rng: torch.Generator) -> list[Check]:
         Mistake("The codes are forced into [-1, 1]: nothing asks for that.", slip(limit=1.0)),
         Mistake("Only one step is taken: loop over all of them.", slip(steps=1)),
         Mistake("That is the picture; return the code.",
-                lambda *question: question[0].decode(descended(*question))),
+                lambda *question: question[0].decode(descend(*question))),
         Mistake("That is the loss; return the code.",
-                lambda *question: question[4](question[0].decode(descended(*question)),
+                lambda *question: question[4](question[0].decode(descend(*question)),
                                               question[1])),
         Mistake("Only the first photo of the batch is followed: sum the losses of all.",
                 slip(followed=1)),
@@ -150,11 +150,11 @@ def _loop_checks(rng: torch.Generator) -> list[Check]:
     ]
     return [Check(law, (generator, target, z, space, loss, 120, 0.1), answer, mistakes, 0.05,
                   "curve", detached=True) for law, z, space, loss, answer in questions] + [
-        Check("steps are Adam's, at the rate that was passed", few, descended(*few), mistakes, 0.03,
+        Check("steps are Adam's, at the rate that was passed", few, descend(*few), mistakes, 0.03,
               "curve", detached=True)]
 
 
-def descended(
+def descend(
     generator: Generator, target: Tensor, start: Tensor, space: str, loss: Callable, steps: int,
     rate: float, *, zero: bool = True, sign: int = 1, limit: float | None = None,
     followed: int | None = None, optimizer: type = torch.optim.Adam,
@@ -271,11 +271,11 @@ def _shoes() -> Generator:
 
 def _own_checks(rng: torch.Generator) -> list[Demand]:
     return [Demand("your shoe has something of both codes, and is not the tool's first",
-                   object_to_mix)]
+                   find_fault_in_mix)]
 
 
 @torch.no_grad()
-def object_to_mix(my_mix: Callable) -> str | None:
+def find_fault_in_mix(my_mix: Callable) -> str | None:
     """What keeps the recipe of a student's own mix of styles from being one, if anything does."""
     recipe = plain(ask(my_mix))
     if not isinstance(recipe, list) or len(recipe) != 4:

@@ -235,10 +235,10 @@ def _areas(f: Tensor, *, sign: int = -1, lengths: bool = False) -> Tensor:
 
 def _own_checks(rng: torch.Generator) -> list[Demand]:
     return [Demand("your handles lie in the photo, drag something, and fold little of it",
-                   object_to_warp)]
+                   find_fault_in_warp)]
 
 
-def object_to_warp(my_warp: Callable) -> str | None:
+def find_fault_in_warp(my_warp: Callable) -> str | None:
     """What keeps the recipe of a student's own warp from being one, if anything does."""
     recipe = plain(ask(my_warp))
     if not isinstance(recipe, list) or len(recipe) != 5:

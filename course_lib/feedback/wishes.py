@@ -28,10 +28,10 @@ def wish_checks(rng: torch.Generator) -> list[Demand]:
     """Part 5: a constraint of the student's own, as any function of the picture."""
     seed = int(torch.randint(10_000, (1,), generator=rng))
     return [Demand("your wish is one number a picture, falls when the wish is met, and can be "
-                   "followed downhill", lambda wish: object_to_wish(wish, seed=seed))]
+                   "followed downhill", lambda wish: find_fault_in_wish(wish, seed=seed))]
 
 
-def object_to_wish(my_wish: Callable, *, seed: int = 0) -> str | None:
+def find_fault_in_wish(my_wish: Callable, *, seed: int = 0) -> str | None:
     """What keeps a student's own constraint from being one, if anything does."""
     answer = ask(my_wish)
     if not isinstance(answer, tuple | list) or len(answer) != 3:
@@ -113,10 +113,10 @@ def _bags_and_patches(seed: int) -> Tensor:
 def picture_checks(rng: torch.Generator) -> list[Demand]:
     """Part 8: a painted edit of the student's own."""
     return [Demand("your strokes lie in the picture, differ from the tool's first, and the bag "
-                   "follows them", object_to_picture)]
+                   "follows them", find_fault_in_picture)]
 
 
-def object_to_picture(my_picture: Callable) -> str | None:
+def find_fault_in_picture(my_picture: Callable) -> str | None:
     """What keeps the recipe of a student's own painted edit from being one, if anything does."""
     recipe = plain(ask(my_picture))
     if not isinstance(recipe, list) or len(recipe) != 5:

@@ -22,15 +22,19 @@ from course_lib.checks import (
 )
 from course_lib.generators.capabilities import Capabilities
 from course_lib.generators.cards import Card, Cards
-from course_lib.generators.filling import fill, find_prefix, part
 from course_lib.generators.interpolation import interpolate
-from course_lib.generators.spaces import Space, chosen_rows
+__all__ = [
+    "Card", "Cards", "Generator", "Space", "chosen_rows", "find_prefix", "interpolate",
+    "load_frozen", "select_prefix",
+]
 from course_lib.keeping import Kept
 from course_lib.shapes import Image, Latent
 
 __all__ = [
-    "Card", "Cards", "Generator", "Space", "chosen_rows", "fill", "find_prefix", "interpolate",
-    "part",
+__all__ = [
+    "Card", "Cards", "Generator", "Space", "chosen_rows", "find_prefix", "interpolate",
+    "load_frozen", "select_prefix",
+]
 ]
 
 DRAWN = 10_000  # codes by which a space is measured

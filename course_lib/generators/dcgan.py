@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from course_lib.checks import require_option
 from course_lib.generators.adversarial import AdversarialGenerator
-from course_lib.generators.filling import fill, find_prefix, part
+from course_lib.generators.loading import find_prefix, load_frozen, select_prefix
 from course_lib.shapes import Image, Latent
 from course_lib.weights import StoredWeights
 
@@ -140,13 +140,13 @@ class DCGAN(AdversarialGenerator):
         Raises:
             ValueError: weights are missing, too many, or of the wrong shape.
         """
-        own = part(weights.tensors, find_prefix(weights.tensors, FIRST))
+        own = select_prefix(weights.tensors, find_prefix(weights.tensors, FIRST))
         config = _read_config(own, name)
         with torch.device("meta"):
             generator, judge = cls(config, name), Discriminator(config)
-        fill(generator, own, name)
+        load_frozen(generator, own, name)
         if any(key.startswith("D.") for key in weights.tensors):
-            fill(judge, part(weights.tensors, "D."), f"{name}'s discriminator")
+            load_frozen(judge, select_prefix(weights.tensors, "D."), f"{name}'s discriminator")
             generator.attach_discriminator(judge)
         return generator
 

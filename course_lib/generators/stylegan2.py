@@ -21,12 +21,12 @@ from course_lib.checks import (
     require_same_shape,
 )
 from course_lib.generators.adversarial import AdversarialGenerator
-from course_lib.generators.filling import fill, find_prefix
+from course_lib.generators.loading import find_prefix, load_frozen
 from course_lib.generators.spaces import Space
 from course_lib.generators.stylegan2_files import (
     ALTERNATIVE,
     OFFICIAL,
-    completed,
+    complete_weights,
     read_generator,
     read_judge,
 )
@@ -219,7 +219,7 @@ class StyleGAN2(AdversarialGenerator):
         file = read_generator(weights, name)
         with torch.device("meta"):
             generator = cls(file.config, name)
-        fill(generator, completed(generator, file.tensors), name)
+        load_frozen(generator, complete_weights(generator, file.tensors), name)
         if "mapping.w_avg" not in file.tensors:
             generator._estimate_w_avg()
         judge = read_judge(weights, file.config, name)

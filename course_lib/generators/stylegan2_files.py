@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from course_lib.generators import dcgan
-from course_lib.generators.filling import fill, find_prefix, part
+from course_lib.generators.loading import find_prefix, load_frozen, select_prefix
 from course_lib.generators.stylegan2_networks import (
     Discriminator,
     StyleGAN2Config,
@@ -57,14 +57,14 @@ def read_generator(weights: StoredWeights, name: str) -> StyleGAN2File:
     prefix = find_prefix(weights.tensors, OFFICIAL)
     if prefix is None:
         prefix = find_prefix(weights.tensors, ALTERNATIVE)
-        own = _official_names(part(weights.tensors, prefix), name)
+        own = _official_names(select_prefix(weights.tensors, prefix), name)
         average = find_prefix(weights.tensors, "latent_avg")
         if average is not None:  # some files repeat it for each layer
             stored = weights.tensors[f"{average}latent_avg"]
             own["mapping.w_avg"] = stored.reshape(-1, stored.shape[-1]).mean(dim=0)
     else:
-        own = part(weights.tensors, prefix)
-    _require_known_filters(part(weights.tensors, prefix), name)
+        own = select_prefix(weights.tensors, prefix)
+    _require_known_filters(select_prefix(weights.tensors, prefix), name)
     settings = _Settings(weights, prefix.removesuffix("."))
     settings.require(KNOWN, {"conv_clamp", "lr_multiplier"}, name)
     return StyleGAN2File(_read_config(own, settings, name), own)
@@ -75,7 +75,7 @@ def read_judge(weights: StoredWeights, config: StyleGAN2Config, name: str) -> nn
 
     It is StyleGAN2's own, or the DCGAN's that polished weights were trained against.
     """
-    tensors = part(weights.tensors, "D.")
+    tensors = select_prefix(weights.tensors, "D.")
     if not tensors:
         return None
     try:
@@ -89,7 +89,7 @@ def read_judge(weights: StoredWeights, config: StyleGAN2Config, name: str) -> nn
         return None
 
 
-def completed(module: nn.Module, tensors: Table[str, Tensor]) -> dict[str, Tensor]:
+def complete_weights(module: nn.Module, tensors: Table[str, Tensor]) -> dict[str, Tensor]:
     """With what some files leave out: the filters, noise maps (drawn anew), the mean (0)."""
     rng = torch.Generator().manual_seed(0)
     known = dict(tensors)
@@ -196,7 +196,7 @@ def _new_judge(
         else:
             judge = dcgan.Discriminator(dcgan.DCGANConfig(config.resolution, len(first)))
     _require_known_filters(tensors, name)
-    fill(judge, completed(judge, tensors), name)
+    load_frozen(judge, complete_weights(judge, tensors), name)
     return judge
 
 

@@ -84,7 +84,7 @@ def activate(x: Tensor, *, gain: float = 1, clamp: float | None = None) -> Tenso
     return x if clamp is None else x.clamp(-clamp * gain, clamp * gain)
 
 
-def normalized(x: Tensor) -> Tensor:
+def normalize(x: Tensor) -> Tensor:
     """Vectors whose root mean square is 1."""
     return x * (x.square().mean(dim=1, keepdim=True) + 1e-8).rsqrt()
 

@@ -20,7 +20,7 @@ from course_lib.generators.stylegan2_layers import (
     SynthesisLayer,
     ToRGB,
     fir_filter,
-    normalized,
+    normalize,
     official_channels,
     smooth,
     upsample,
@@ -54,9 +54,9 @@ class Mapping(nn.Module):
 
     def forward(self, z: Tensor | None, c: Tensor | None = None) -> Tensor:
         """z (batch, z_dim), one-hot c (batch, c_dim) -> w (batch, w_dim)."""
-        inputs = [] if z is None else [normalized(z)]
+        inputs = [] if z is None else [normalize(z)]
         if hasattr(self, "embed"):
-            inputs.append(normalized(self.embed(c)))
+            inputs.append(normalize(self.embed(c)))
         x = torch.cat(inputs, dim=1)
         for index in range(self.layer_count):
             x = getattr(self, f"fc{index}")(x)

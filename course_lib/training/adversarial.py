@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from course_lib.training.augment import augment
 from course_lib.training.base import Losses, Recipe, Training
-from course_lib.training.data import Dataset, draw_batch, halved
+from course_lib.training.data import Dataset, downsample, draw_batch
 from course_lib.training.objective import (
     generator_loss,
     precision,
@@ -73,7 +73,7 @@ class AdversarialTraining(Training):
 
     def build_players(self) -> None:
         """Both, at the recipe's resolution, before they have seen a picture."""
-        self.pictures = halved(self.data, self.recipe.resolution).to(self.device)
+        self.pictures = downsample(self.data, self.recipe.resolution).to(self.device)
         self.seat(self.players())
 
     def seat(self, players: dict[str, nn.Module], average: nn.Module | None = None) -> None:

@@ -16,7 +16,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from course_lib.generators.base import part
+from course_lib.generators.base import select_prefix
 from course_lib.training.data import Dataset, read_pictures
 from course_lib.training.measuring import Report, report_generator
 from course_lib.training.objective import ema_decay, take_over, update_ema
@@ -61,7 +61,8 @@ class Training(ABC):
             them; counts: plain values beside them.
         ships: of the exported file, which part's weights are stored under which prefix.
         architecture: what the exported file says it holds; suffix: how its name ends.
-        grid: how finely exported weights are rounded (see `export.rounded`), None for not at all.
+        grid: how finely exported weights are rounded (see `export.round_weights`), None for not
+            at all.
 
     Attributes:
         average: the network with averaged weights, the one that is kept; None without.
@@ -177,7 +178,7 @@ class Training(ABC):
         """
         for name, prefix in self.ships.items():
             network = self.kept if name == "average" else getattr(self, name)
-            take_over(network, part(weights.tensors, prefix), name,
+            take_over(network, select_prefix(weights.tensors, prefix), name,
                       "take weights that this recipe made")
         if self.average is not None:
             getattr(self, self.learner).load_state_dict(self.average.state_dict())

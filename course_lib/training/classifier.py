@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from course_lib.classifiers import Classifier, ClassifierConfig
 from course_lib.training.augment import recolor, translate
 from course_lib.training.base import Losses
-from course_lib.training.data import Dataset, held_out, mirrored, read_pictures
+from course_lib.training.data import Dataset, flip_randomly, hold_out, read_pictures
 from course_lib.training.descent import DescentRecipe, DescentTraining
 from course_lib.training.measuring import Report
 from course_lib.training.questions import (
@@ -131,7 +131,7 @@ class ClassifierTraining(DescentTraining):
     def __init__(self, recipe: ClassifierRecipe, data: Dataset, labels: Tensor, *,
                  device: torch.device, rank: int = 0, processes: int = 1):
         super().__init__(recipe, data, device=device, rank=rank, processes=processes)
-        self.labels, self.held_labels = held_out(labels, recipe.held_out)
+        self.labels, self.held_labels = hold_out(labels, recipe.held_out)
 
     @classmethod
     def build(
@@ -157,7 +157,7 @@ class ClassifierTraining(DescentTraining):
         recipe = self.recipe
         chosen = torch.randint(len(self.data), (recipe.batch,), generator=self.rng)
         images = self.data[chosen.to(self.device)].float() / 255
-        images = mirrored(images, self.rng) if recipe.flip else images
+        images = flip_randomly(images, self.rng) if recipe.flip else images
         images = roughen(translate(images, recipe.translation, self.rng), self.rng)
         images = recolor(images, recipe.recoloring, self.rng)
         return images, self.labels[chosen].to(self.device)

@@ -84,16 +84,16 @@ def draw_batch(
     """Pictures drawn at random, mirrored half of the time if `flip`, in [-1, 1]."""
     chosen = torch.randint(len(data), (size,), generator=rng)
     batch = data[chosen.to(data.device)].to(device).float() / 127.5 - 1
-    return mirrored(batch, rng) if flip else batch
+    return flip_randomly(batch, rng) if flip else batch
 
 
-def mirrored(batch: Tensor, rng: torch.Generator) -> Tensor:
+def flip_randomly(batch: Tensor, rng: torch.Generator) -> Tensor:
     """Each picture (size, 3, height, width), or its mirror image half of the time."""
     chosen = torch.rand(len(batch), 1, 1, 1, generator=rng) < 0.5
     return torch.where(chosen.to(batch.device), batch.flip(-1), batch)
 
 
-def halved(data: Dataset, resolution: int) -> Dataset:
+def downsample(data: Dataset, resolution: int) -> Dataset:
     """The set at a lower resolution: each pixel the mean of a square of them."""
     factor = data.shape[-1] // resolution
     if factor == 1:
@@ -102,7 +102,7 @@ def halved(data: Dataset, resolution: int) -> Dataset:
     return torch.cat(parts)
 
 
-def held_out(data: Tensor, n: int = 200) -> tuple[Tensor, Tensor]:
+def hold_out(data: Tensor, n: int = 200) -> tuple[Tensor, Tensor]:
     """The set without `n` of its pictures (or labels), always the same; and those."""
     order = torch.randperm(len(data), generator=torch.Generator().manual_seed(0))
     return data[order[: len(data) - n]], data[order[len(data) - n :]]

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from course_lib.training.base import Losses, Recipe, Training
-from course_lib.training.data import Dataset, draw_batch, held_out
+from course_lib.training.data import Dataset, draw_batch, hold_out
 from course_lib.training.objective import synchronized_step
 
 
@@ -46,7 +46,7 @@ class DescentTraining(Training):
                 f"the set has {len(data)} pictures, of which {recipe.held_out} are kept out of "
                 f"training, so nothing is left to learn from: pass a larger set."
             )
-        self.data, self.held = held_out(data, recipe.held_out)
+        self.data, self.held = hold_out(data, recipe.held_out)
         self.data = self.data.to(device)
         network = self.network().to(device, memory_format=torch.channels_last)
         setattr(self, self.learner, network)

@@ -63,12 +63,12 @@ def export(
         recognized: how many of the sheet's 100 samples a person recognised.
         source: what it learnt from, and its licence; that of the shipped model if None.
     """
-    (source, license), history = source or source_of(name), trained(run)
+    (source, license), history = source or source_of(name), describe_training(run)
     name = name.removesuffix(family.suffix) + family.suffix
     draft, path = run / f"{name}.draft.safetensors", folder / f"{name}.safetensors"
     tensors = family.tensors(state)
     if family.grid is not None:
-        tensors = rounded(tensors, steps=family.grid)
+        tensors = round_weights(tensors, steps=family.grid)
     try:
         save_weights(draft, tensors, settings=family.settings(state))
         report = family.report(draft, state, pictures, run, recognized)
@@ -93,7 +93,7 @@ def _earlier(card: Path, seen: int) -> dict[str, object]:
     return {} if before is None else {"previous distance": before}
 
 
-def rounded(tensors: dict[str, Tensor], steps: int = 16) -> dict[str, Tensor]:
+def round_weights(tensors: dict[str, Tensor], steps: int = 16) -> dict[str, Tensor]:
     """Weights on a grid, so that zip and git squeeze them: most bits of the mantissa are 0.
 
     The spacing is a power of two, so that half precision holds every value.
@@ -128,7 +128,7 @@ def source_of(name: str) -> tuple[str, str]:
     return SOURCES[kind]
 
 
-def trained(run: Path) -> str:
+def describe_training(run: Path) -> str:
     """How long a run took, from its log."""
     lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
     ends = [a["seconds"] for a, b in itertools.pairwise(lines)

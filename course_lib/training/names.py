@@ -63,7 +63,7 @@ def directions_of(generator: Generator, method: str) -> Directions:
     return ganspace(generator, n_samples=n, n_components=20, batch=batch, rng=rng)
 
 
-def named(found: Found, generator: Generator, directions: Directions) -> NamedDirection:
+def record_direction(found: Found, generator: Generator, directions: Directions) -> NamedDirection:
     """The record that ships."""
     vector = found.sign * directions.components[found.index]
     rows = None if found.layers is None else tuple(range(found.layers[0], found.layers[1] + 1))
@@ -87,7 +87,7 @@ def main() -> None:
             if found.generator == name:
                 if found.method not in known:
                     known[found.method] = directions_of(generator, found.method)
-                save_direction(named(found, generator, known[found.method]), SHIPPED)
+                save_direction(record_direction(found, generator, known[found.method]), SHIPPED)
                 print(f"{name}: {found.name}")
 
 

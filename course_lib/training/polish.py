@@ -32,14 +32,14 @@ import torch
 from torch import Tensor, nn
 
 from course_lib.generators import dcgan
-from course_lib.generators.base import part
+from course_lib.generators.base import select_prefix
 from course_lib.generators.stylegan2_networks import StyleGAN2Config
 from course_lib.training import stylegan2
 from course_lib.training.adversarial import AdversarialTraining, adam_with_mapping, lazy_adam
 from course_lib.training.base import require_file
 from course_lib.training.objective import take_over
 from course_lib.training.stylegan2 import Stage, StyleGAN2Training
-from course_lib.training.widen import deepened, widened
+from course_lib.training.widen import deepen_discriminator, widen_generator
 from course_lib.weights import StoredWeights, read_weights
 
 
@@ -112,12 +112,12 @@ class PolishTraining(StyleGAN2Training):
         Raises:
             ValueError: a part is missing, or has another shape than in this recipe.
         """
-        own = widened(part(weights.tensors, "G_ema."), self.generator)
-        judge = part((critic or weights).tensors, "D.")
+        own = widen_generator(select_prefix(weights.tensors, "G_ema."), self.generator)
+        judge = select_prefix((critic or weights).tensors, "D.")
         doubled = f"convs.b{self.stage.resolution // 4}.weight" in judge and (
             f"convs.b{self.stage.resolution // 2}.weight" not in judge)
         if doubled:
-            judge = deepened(judge, self.discriminator)
+            judge = deepen_discriminator(judge, self.discriminator)
         for module in (self.generator, self.average):
             module.load_state_dict(own)
         take_over(self.discriminator, judge, "critic",

@@ -18,7 +18,7 @@ from dataclasses import KW_ONLY, dataclass
 import torch
 from torch import Tensor, nn
 
-from course_lib.generators.base import Generator, part
+from course_lib.generators.base import Generator, select_prefix
 from course_lib.generators.dcgan import DCGAN, DCGANConfig
 from course_lib.generators.stylegan2 import StyleGAN2
 from course_lib.generators.stylegan2_networks import StyleGAN2Config, official_channels
@@ -30,7 +30,7 @@ from course_lib.training.dcgan import settle_statistics
 from course_lib.training.objective import frozen_precision, synchronized_step, take_over
 from course_lib.training.projected_networks import ProjectedDiscriminator, hinge
 from course_lib.training.stylegan2 import NEW_WEIGHTS, StyleRecipe
-from course_lib.training.widen import widened
+from course_lib.training.widen import widen_generator
 from course_lib.weights import StoredWeights
 
 
@@ -142,12 +142,12 @@ class ProjectedTraining(AdversarialTraining):
 
     def start_from(self, weights: StoredWeights) -> None:
         """Go on from shipped weights, with new heads; the generator may have grown."""
-        own = part(weights.tensors, "G_ema.")
+        own = select_prefix(weights.tensors, "G_ema.")
         if self.recipe.family == "stylegan2":
-            own = widened(own, self.generator)
+            own = widen_generator(own, self.generator)
         for module in (self.generator, self.average):
             take_over(module, own, "generator", "take weights that this recipe made")
-        self.discriminator = part(weights.tensors, "D.")
+        self.discriminator = select_prefix(weights.tensors, "D.")
         self.seen = self.begun = int(weights.settings["pictures"])
 
     @classmethod

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from course_lib.lite0 import TAPS, load_lite0, shown
+from course_lib.lite0 import TAPS, arrange_pictures, load_lite0
 
 
 class FeatureMixing(nn.Module):
@@ -63,7 +63,7 @@ class ProjectedDiscriminator(nn.Module):
 
     def features(self, images: Tensor) -> list[Tensor]:
         """What there is to judge, of pictures (batch, 3, r, r) in [-1, 1]."""
-        images = shown((images + 1) / 2, self.seen_at)
+        images = arrange_pictures((images + 1) / 2, self.seen_at)
         return self.mixing(load_lite0(images.device)(images))
 
     def forward(self, features: Sequence[Tensor]) -> list[Tensor]:

@@ -18,7 +18,7 @@ from course_lib.generators import ASSETS, load_generator
 from course_lib.generators.base import Card, Generator
 from course_lib.losses import pixel_loss
 from course_lib.projection import project
-from course_lib.training.data import held_out, read_pictures
+from course_lib.training.data import hold_out, read_pictures
 
 WAYS = {"optimisation": ("mean", True), "network": ("encoder", False), "hybrid": ("encoder", True)}
 
@@ -66,7 +66,7 @@ def main() -> None:
         if not source:
             parser.error(f"{pair!r} names no photos: write MODEL=PHOTOS, as cats=cats64.zip")
         generator = load_generator(name)
-        photos = held_out(read_pictures(source, generator.resolution))[1][: chosen.photos]
+        photos = hold_out(read_pictures(source, generator.resolution))[1][: chosen.photos]
         photos = (photos.float() / 255).to(generator.device)
         torch.manual_seed(0)
         columns[name] = reconstruction_losses(generator, photos, steps=chosen.steps)

@@ -11,7 +11,7 @@ from dataclasses import KW_ONLY, dataclass, field, replace
 import torch
 from torch import Tensor, nn
 
-from course_lib.generators.base import part
+from course_lib.generators.base import select_prefix
 from course_lib.generators.stylegan2 import StyleGAN2
 from course_lib.generators.stylegan2_networks import (
     Discriminator,
@@ -23,7 +23,7 @@ from course_lib.generators.stylegan2_networks import (
 from course_lib.training.adversarial import AdversarialRecipe, AdversarialTraining, lazy_adam
 from course_lib.training.base import Losses
 from course_lib.training.codes import center_mean, mixed_codes
-from course_lib.training.data import halved
+from course_lib.training.data import downsample
 from course_lib.training.objective import PathLength, generator_loss, precision
 from course_lib.weights import StoredWeights
 
@@ -206,7 +206,7 @@ class StyleGAN2Training(AdversarialTraining):
 
     def start_from(self, weights: StoredWeights) -> None:
         """Go on from shipped weights, at the stage of their resolution."""
-        own, judge = (part(weights.tensors, prefix) for prefix in ("G_ema.", "D."))
+        own, judge = (select_prefix(weights.tensors, prefix) for prefix in ("G_ema.", "D."))
         end = 2 << sum(key.endswith(".torgb.bias") for key in own)
         resolutions = [stage.resolution for stage in self.recipe.stages]
         if end not in resolutions or "b4.out.weight" not in judge:
@@ -232,7 +232,7 @@ class StyleGAN2Training(AdversarialTraining):
                 player.load_state_dict(getattr(self, name).state_dict(), strict=False)
             self.outgoing = self.discriminator.blocks[0].fromrgb
         self.fade, self.path_length = 1.0 if level == 0 else 0.0, PathLength()
-        self.pictures = halved(self.data, self.stage.resolution).to(self.device)
+        self.pictures = downsample(self.data, self.stage.resolution).to(self.device)
         self.seat(players, average)
 
     def draw(self) -> Tensor:

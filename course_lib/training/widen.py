@@ -18,7 +18,7 @@ Tensors = dict[str, Tensor]
 
 
 @torch.no_grad()
-def widened(small: Tensors, large: StyleGAN2) -> Tensors:
+def widen_generator(small: Tensors, large: StyleGAN2) -> Tensors:
     """What `large` must load to paint the pictures of a smaller StyleGAN2, doubled or not.
 
     Args:
@@ -65,7 +65,7 @@ def _fits(old: Tensor | None, new: Tensor | None, *, codes: bool) -> bool:
 
 
 @torch.no_grad()
-def deepened(small: Tensors, large: dcgan.Discriminator) -> Tensors:
+def deepen_discriminator(small: Tensors, large: dcgan.Discriminator) -> Tensors:
     """What `large` must load to say of a picture what a smaller one says of it at half the size.
 
     Its new first layer averages the colours down, in six of its channels: leaky ReLU(x) less

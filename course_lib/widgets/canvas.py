@@ -1,6 +1,6 @@
 """A picture to draw on: brush, lasso, pairs of points, a region to move about; or to pick from.
 
-The browser draws (canvas.js, beside this file), so that ink shows at once even while Python
+The browser draws (browser/canvas.js), so that ink shows at once even while Python
 computes. Python hears of the marks when a stroke ends, or while a handle is dragged; of marks
 that came while it was busy it sees the newest alone.
 """
@@ -26,6 +26,7 @@ from torch import Tensor
 from course_lib.checks import require_option
 from course_lib.images import load_image, to_uint8
 from course_lib.shapes import Image, Mask
+from course_lib.widgets.browser import read_script, read_style
 
 Place = tuple[float, float]
 """(x, y) in pixels, (0, 0) being the centre of the top left pixel."""
@@ -113,7 +114,8 @@ class Canvas(anywidget.AnyWidget):
         hint: what to do here, in place of the mode's own advice.
     """
 
-    _esm = Path(__file__).with_name("canvas.js")
+    _esm = read_script("canvas")
+    _css = read_style("canvas")
     mode = traitlets.Unicode("look").tag(sync=True)
     title = traitlets.Unicode().tag(sync=True)
     alt = traitlets.Unicode().tag(sync=True)

@@ -1,6 +1,6 @@
 """Forty labels by hand, and the direction that they draw.
 
-The browser shows the samples (labels.js, beside this file) and takes the answers; after each one
+The browser shows the samples (browser/labels.js) and takes the answers; after each one
 Python fits the boundary anew and shows what moving across it does.
 """
 
@@ -8,7 +8,6 @@ import base64
 import html
 import io
 from collections.abc import Sequence
-from pathlib import Path
 
 import anywidget
 import ipywidgets
@@ -24,6 +23,7 @@ from course_lib.generators.base import Generator
 from course_lib.images import to_uint8
 from course_lib.naming import contact_sheet
 from course_lib.plotting import tile
+from course_lib.widgets.browser import read_script, read_style
 from course_lib.widgets.canvas import encode
 from course_lib.widgets.sliders import Picture
 
@@ -34,7 +34,8 @@ ENOUGH = 4  # answers of either kind before a direction is shown
 class Questions(anywidget.AnyWidget):
     """One picture after the other, and buttons and keys that answer."""
 
-    _esm = Path(__file__).with_name("labels.js")
+    _esm = read_script("labels")
+    _css = read_style("labels")
     question = traitlets.Unicode().tag(sync=True)
     pictures = traitlets.List().tag(sync=True)
     answers = traitlets.List(traitlets.Enum(ANSWERS)).tag(sync=True)

@@ -122,6 +122,14 @@ def test_the_keyboard_draws_and_jupyterlab_does_not_listen(lab, drawing):
 
 
 @pytest.mark.parametrize("drawing", ["brush"], indirect=True)
+def test_a_stroke_undone_while_the_keyboard_draws_it_can_be_redone(lab, drawing):
+    press(drawing, " ", "ArrowRight", "Control+z")
+    assert told(drawing)["strokes"] == []
+    press(drawing, "Control+y")
+    assert len(told(drawing)["strokes"]) == 1
+
+
+@pytest.mark.parametrize("drawing", ["brush"], indirect=True)
 def test_a_finger_draws_and_does_not_scroll(lab, drawing):
     spots = drawing.spots((20, 20), (50, 30), (70, 50))
     touch = lab.page.context.new_cdp_session(lab.page)

@@ -1,11 +1,11 @@
-"""Filling a network with stored weights: which of a file's tensors are its own, and do they fit."""
+"""Loading stored weights into a network: which of a file's tensors are its own, and do they fit."""
 
 from collections.abc import Mapping
 
 from torch import Tensor, nn
 
 
-def fill(module: nn.Module, tensors: Mapping[str, Tensor], name: str) -> None:
+def load_frozen(module: nn.Module, tensors: Mapping[str, Tensor], name: str) -> None:
     """Give a module on the meta device its stored weights, and freeze it.
 
     Raises:
@@ -27,7 +27,7 @@ def fill(module: nn.Module, tensors: Mapping[str, Tensor], name: str) -> None:
     module.eval().requires_grad_(False)
 
 
-def part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+def select_prefix(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     """Those weights whose names begin with `prefix`, without it."""
     return {key.removeprefix(prefix): value for key, value in tensors.items()
             if key.startswith(prefix)}

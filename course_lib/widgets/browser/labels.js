@@ -10,33 +10,9 @@ const CHOICES = [
 ];
 const UNDO = ["u", "z", "arrowup", "backspace"];
 
-const STYLE = `
-.sw-ask { font-family: var(--jp-ui-font-family, sans-serif); font-size: 14px; line-height: 1.35;
-  color: var(--jp-ui-font-color1, #1a1a1a); width: 300px; max-width: 100%; padding: 6px;
-  box-sizing: border-box; }
-.sw-ask:focus-visible, .sw-ask :focus-visible { outline: 3px solid #E69F00; outline-offset: -3px; }
-.sw-ask p { margin: 0 0 6px; }
-.sw-ask .sw-question { font-size: 16px; font-weight: 600; }
-.sw-ask img { display: block; width: 256px; height: 256px; image-rendering: pixelated;
-  background: var(--jp-layout-color2, #eee); }
-.sw-ask .sw-choices { display: flex; flex-wrap: wrap; gap: 6px; margin: 8px 0; }
-.sw-ask button { font: inherit; color: inherit; min-height: 32px; padding: 3px 10px; cursor: pointer;
-  border: 1px solid var(--jp-border-color0, #8a8a8a); border-radius: 4px;
-  background: var(--jp-layout-color1, #fff); }
-.sw-ask button:hover:enabled { background: var(--jp-layout-color2, #eee); }
-.sw-ask button:disabled { opacity: 0.45; cursor: default; }
-.sw-ask kbd { font: inherit; font-size: 11px; opacity: 0.75; margin-left: 4px; }
-.sw-ask progress { width: 256px; height: 8px; accent-color: #0072B2; }
-.sw-ask .sw-help { font-size: 12px; }
-`;
-
-const element = (tag, properties = {}, ...children) => {
-  const node = document.createElement(tag);
-  for (const [name, value] of Object.entries(properties)) {
-    if (name in node) node[name] = value;
-    else node.setAttribute(name, value);
-  }
-  node.append(...children);
+const labelled = (text, act, keys) => {
+  const node = button(text, act, { ariaLabel: text });
+  node.append(element("kbd", {}, keys));
   return node;
 };
 
@@ -50,20 +26,16 @@ function render({ model, el }) {
 
   const question = element("p", { className: "sw-question" });
   const picture = element("img", { alt: "" });
-  const buttons = CHOICES.map(([choice, text, , keys]) => element("button",
-    { type: "button", onclick: () => answer(choice), ariaLabel: text }, text, element("kbd", {}, keys)));
-  const back = element("button", { type: "button", onclick: undo, ariaLabel: "Undo" }, "Undo",
-    element("kbd", {}, "U or ↑"));
+  const buttons = CHOICES.map(([choice, text, , keys]) => labelled(text, () => answer(choice), keys));
+  const back = labelled("Undo", undo, "U or ↑");
   const bar = element("progress", { ariaLabel: "Answered" });
   const count = element("p", { role: "status" });
   const help = element("p", { className: "sw-help",
     textContent: "Click here once, then answer with the keys." });
   const root = element("div", { className: "sw-ask", tabIndex: 0, role: "group" },
-    element("style", { textContent: STYLE }), question, picture,
+    question, picture,
     element("div", { className: "sw-choices" }, ...buttons, back), bar, count, help);
-  for (const node of [root, ...buttons, back]) {
-    node.setAttribute("data-lm-suppress-shortcuts", "true"); // else "d d" deletes the cell
-  }
+  keepKeys([root, ...buttons, back]);
   let address = null;
 
   function show() {
