@@ -23,18 +23,14 @@ from course_lib.checks import (
 from course_lib.generators.capabilities import Capabilities
 from course_lib.generators.cards import Card, Cards
 from course_lib.generators.interpolation import interpolate
-__all__ = [
-    "Card", "Cards", "Generator", "Space", "chosen_rows", "find_prefix", "interpolate",
-    "load_frozen", "select_prefix",
-]
+from course_lib.generators.loading import find_prefix, load_frozen, select_prefix
+from course_lib.generators.spaces import Space, chosen_rows
 from course_lib.keeping import Kept
 from course_lib.shapes import Image, Latent
 
 __all__ = [
-__all__ = [
     "Card", "Cards", "Generator", "Space", "chosen_rows", "find_prefix", "interpolate",
     "load_frozen", "select_prefix",
-]
 ]
 
 DRAWN = 10_000  # codes by which a space is measured
