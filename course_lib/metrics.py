@@ -1,4 +1,4 @@
-"""Numbers for how well a generator, a projection or an edit did; feature distances: `losses`."""
+"""Numbers for how well a generator, a projection or an edit did; of features: `losses`."""
 
 from collections.abc import Callable
 
@@ -7,14 +7,12 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from course_lib.blending import Canvas, guidance_energy
 from course_lib.checks import require_count, require_image, require_same_shape
 from course_lib.generators.base import Generator
 from course_lib.gradients import gradient
 from course_lib.lite0 import arrange_pictures, load_lite0
 from course_lib.losses import pixel_loss
-from course_lib.shapes import Image, Latent, Mask, Points
-from course_lib.warping import deform_points
+from course_lib.shapes import Image, Latent
 
 PATCH = 7  # pixels, as in the paper
 
@@ -227,77 +225,3 @@ def _descriptors(level: Tensor, patches: int, rng: torch.Generator) -> Tensor:
     found = level.permute(0, 2, 3, 1)[place[0], place[1], place[2]]
     mean, std = found.mean(dim=(0, 1, 2)), found.std(dim=(0, 1, 2))
     return ((found - mean) / std.clamp(min=1e-8)).flatten(1)
-
-
-def clone_energies(
-    image: Canvas, source: Image, target: Canvas, mask: Mask, *, offset: tuple[int, int] = (0, 0)
-) -> dict[str, float]:
-    """What a picture made by `blending.seamless_clone` pays, for whichever gradients.
-
-    Args:
-        image: the result, or the crude paste, of the target's size.
-        source, target, mask, offset: as given to `seamless_clone`.
-    Returns:
-        "close to the input", Σ (u - f)² outside Ω, which is 0 for a blended picture; and "the
-        source's gradients", Σ |∇u - ∇g|² over the pairs of neighbours that touch Ω and lie in
-        both pictures.
-    """
-    here, there = _overlap(source.shape[-2:], target.shape[-2:], offset)
-    inside = torch.zeros(target.shape[-2:], dtype=torch.bool, device=mask.device)
-    inside[there] = mask[here]
-    gradients = guidance_energy(
-        image[..., *there], gradient(source[..., *here]), mask[here]
-    ) if inside.any() else 0.0
-    outside = float(((image - target) * ~inside).square().sum())
-    return {"close to the input": outside, "the source's gradients": gradients}
-
-
-def paste(
-    source: Image, target: Canvas, mask: Mask, *, offset: tuple[int, int] = (0, 0)
-) -> Canvas:
-    """Copy what `mask` selects, seam and all; the arguments are `blending.seamless_clone`'s."""
-    here, there = _overlap(source.shape[-2:], target.shape[-2:], offset)
-    pasted = target.clone()
-    pasted[..., *there] = torch.where(mask[here], source[..., *here], target[..., *there])
-    return pasted
-
-
-def warp_energies(
-    handles: Points, moved_handles: Points, size: tuple[int, int], *, kind: str = "rigid",
-    falloff: float = 1.0, step: int = 8,
-) -> dict[str, float]:
-    """What a warp pays, in pixels, and how much of the plane it folds.
-
-    Args:
-        handles, moved_handles, kind, falloff: as given to `warping.deform_points`.
-        size: (height, width) of the picture.
-        step: pixels between the places where the map is looked at.
-    Returns:
-        "close to the input", how far a place travels on average; "the handles", by how much
-        the farthest misses its target; "folded", the part of the picture, in %.
-    """
-    y, x = (torch.arange(0, length, step).to(handles) for length in size)
-    places = torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1)
-    options = {"kind": kind, "falloff": falloff}
-    moved = deform_points(places.reshape(-1, 2), handles, moved_handles, **options)
-    moved = moved.reshape(places.shape)
-    right, down = moved[:-1, 1:] - moved[:-1, :-1], moved[1:, :-1] - moved[:-1, :-1]
-    area = right[..., 0] * down[..., 1] - right[..., 1] * down[..., 0]
-    missed = deform_points(handles, handles, moved_handles, **options) - moved_handles
-    return {
-        "close to the input": float((moved - places).norm(dim=-1).mean()),
-        "the handles": float(missed.norm(dim=-1).max()) if len(missed) else 0.0,
-        "folded": 100 * float((area < 0).float().mean()) if area.numel() else 0.0,
-    }
-
-
-def _overlap(
-    source: tuple[int, int], target: tuple[int, int], offset: tuple[int, int]
-) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
-    """The part that a source, moved by `offset` (x, y), shares with the target, in both frames."""
-    here, there = [], []
-    for length, room, shift in zip(source, target, offset[::-1], strict=True):
-        start, stop = max(0, -shift), max(0, min(length, room - shift))
-        here.append(slice(start, max(start, stop)))
-        there.append(slice(start + shift, max(start, stop) + shift))
-    return tuple(here), tuple(there)

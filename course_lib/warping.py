@@ -259,8 +259,7 @@ def _interpolate(nodes: Float[Tensor, "2 rows columns"], step: int) -> Tensor:
     ) / 2
     for _ in range(2):  # the last axis, which then changes places with the other one
         windows = nodes.unfold(-1, 4, 1)
-        fine = windows.reshape(-1, 4) @ taps
-        nodes = fine.reshape(2, nodes.shape[1], -1).mT
+        nodes = (windows.reshape(-1, 4) @ taps).reshape(2, nodes.shape[1], -1).mT
     return nodes
 
 

@@ -13,7 +13,7 @@ HOUSE = Path(__file__).parents[1] / "course_lib"
 # The syllabus. A module imports only what stands before it.
 READING_ORDER = """
     shapes results checks keeping writing  pixels images weights  gradients solvers
-    smoothing blending warping  generators  lite0 losses encoders classifiers
+    smoothing blending warping energies  generators  lite0 losses encoders classifiers
     descent projection familiarity tuning  guidance transfer framing directions naming  sessions
     text metrics
     plotting feedback  widgets  training
@@ -30,8 +30,8 @@ ROOMS = {
         "background sliders latent browser canvas tool tools project directions labels wishes "
         "paint transfer photo_page photo"
     ).split(),
-    "feedback": "answers pictures diagnosis core poisson gradient_domain warping projection "
-                "directions transfer wishes guidance".split(),
+    "feedback": "answers pictures diagnosis core poisson gradient_domain segments warping codes "
+                "projection directions histograms transfer wishes guidance".split(),
     "weights": "files checkpoints unpickling flattening downloads".split(),
     "guidance": "axes strokes drag editing".split(),
     "blending": "placing poisson modes".split(),
@@ -44,7 +44,9 @@ METHODS = """
     losses encoders classifiers descent projection familiarity tuning guidance transfer framing
     directions naming sessions text metrics
 """.split()
-MAX_LINES = 400
+MAX_LINES = 300
+STILL_LONG = {"solvers", "guidance.editing"}  # to be split; nothing is to be added here
+MAX_BODY = 40  # lines, without the docstring
 
 
 def read_house(folder: Path = HOUSE) -> dict[str, str]:
@@ -160,11 +162,25 @@ def overlong(sources: dict[str, str]) -> list[str]:
     lengths = {name: source.count("\n") for name, source in sources.items()}
     return [
         f"{name} has {length} lines, more than {MAX_LINES}: give a part of it a name of its own."
-        for name, length in lengths.items() if length > MAX_LINES
+        for name, length in lengths.items() if length > MAX_LINES and name not in STILL_LONG
     ]
 
 
-RULES = [unplaced, forbidden_imports, undocumented, overlong]
+def overlong_bodies(sources: dict[str, str]) -> list[str]:
+    """Sentences about functions that should be two."""
+    faults = []
+    for name, source in sources.items():
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                body = node.body[1:] if ast.get_docstring(node) else node.body
+                length = body[-1].end_lineno - body[0].lineno + 1 if body else 0
+                if length > MAX_BODY:
+                    faults.append(f"{name}.{node.name} has a body of {length} lines, more than "
+                                  f"{MAX_BODY}: give a part of it a name of its own.")
+    return faults
+
+
+RULES = [unplaced, forbidden_imports, undocumented, overlong, overlong_bodies]
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
@@ -264,5 +280,11 @@ def test_missing_docstrings_are_reported():
 
 
 def test_overlong_modules_are_reported():
-    assert overlong({"text": "\n" * 401})
-    assert not overlong({"text": "\n" * 400})
+    assert overlong({"text": "\n" * 301})
+    assert not overlong({"text": "\n" * 300})
+
+
+def test_overlong_bodies_are_reported_and_docstrings_are_free():
+    body = "def f():\n 'Says what.'\n" + " x = 1\n" * 40
+    assert overlong_bodies({"text": body}) == []
+    assert "text.f has a body of 41 lines" in overlong_bodies({"text": body + " x = 2\n"})[0]

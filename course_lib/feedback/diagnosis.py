@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from course_lib.feedback.answers import Refused, as_tensor, ask
+from course_lib.feedback.answers import Refused, as_tensor, ask, lost_gradient
 
 HINTS = {  # what torch's errors mean to a student
     "does not require grad": "Call .requires_grad_() on the code before the loop, and decode "
@@ -26,6 +26,7 @@ HINTS = {  # what torch's errors mean to a student
 }
 HANGS = ("Your answer still hangs on the graph that made it, which keeps all of that in memory: "
          "return it by .detach().")
+FOLLOWS = "the number follows the picture, so that a descent can lower it"
 HOUSE = str(Path(__file__).parents[1])
 
 
@@ -81,6 +82,15 @@ class Demand:
 
     law: str
     objection: Callable[[Callable], str | None]
+
+
+def demand_gradient(question: Sequence, *places: int, step: float = 1e-3) -> Demand:
+    """That the answer's gradient in these arguments of the question is its slope."""
+    def objection(function: Callable) -> str | None:
+        said = (lost_gradient(function, question, place, step=step) for place in places)
+        return next(filter(None, said), None)
+
+    return Demand(FOLLOWS, objection)
 
 
 @dataclass(frozen=True)

@@ -22,46 +22,39 @@ from course_lib.images import load_image, sample_names
 
 def _edge_checks(rng: torch.Generator) -> list[Check]:
     picture = torch.rand(3, 16, 21, generator=rng)
-
-    def slip(differences: Callable = _periodic, strength: Callable = _strength,
-             threshold: Callable = lambda smoothness, beta: smoothness / beta,
-             keep: Callable = torch.ge) -> Callable:
-        def answer(S: Tensor, smoothness: float, beta: float) -> Tensor:
-            field = differences(S)
-            return field * keep(strength(field), threshold(smoothness, beta))
-        return answer
-
-    mistakes = [
-        Mistake("Each channel decides for itself, so an edge may stay in blue alone: sum the "
-                "squares over the channels first.",
-                slip(strength=lambda f: f.square().sum(0, keepdim=True))),
-        Mistake("h and v are judged apart: a pixel keeps both or none.",
-                slip(strength=lambda f: f.square().sum(1, keepdim=True))),
-        Mistake("The threshold is λ · β; it is λ / β, so it falls while β grows.",
-                slip(threshold=lambda smoothness, beta: smoothness * beta)),
-        Mistake("The squared gradient is compared with the root of λ / β: square both or none.",
-                slip(threshold=lambda smoothness, beta: (smoothness / beta) ** 0.5)),
-        Mistake("The strong gradients are dropped and the weak ones kept: it is the other way.",
-                slip(keep=torch.lt)),
-        Mistake("Sizes are added, not squares: |∂x|² + |∂y|² is what costs λ / β.",
-                slip(strength=lambda f: f.abs().sum((0, 1), keepdim=True))),
-        Mistake("The squares are averaged over the channels; they are summed.",
-                slip(strength=lambda f: f.square().mean(1, keepdim=True).sum(0, keepdim=True))),
-        Mistake("The last column and row have no difference in yours: the border is periodic, so "
-                "right of the last column comes the first.",
-                slip(differences=lambda S: gradient(S))),
-        Mistake("Those are differences to the neighbour before; take the one after, "
-                "S[x + 1] - S[x]: roll by -1.",
-                slip(differences=lambda S: torch.stack([S - S.roll(1, -1), S - S.roll(1, -2)]))),
-        Mistake("No gradient is dropped: set those below the threshold to 0.",
-                slip(keep=torch.ones_like)),
-    ]
-    mistakes[-1] = Mistake(mistakes[-1].says, lambda S, smoothness, beta: _periodic(S))
-    right = slip()
+    right, mistakes = _edges(), _edge_mistakes()
     return [
         Check(law, (picture, *numbers), right(picture, *numbers), mistakes, kind="maps")
         for law, numbers in (("weak gradients go, strong ones stay as they are", (1.8, 1.2)),
                              ("a larger β keeps more of them", (1.8, 3.1)))
+    ]
+
+
+def _edge_mistakes() -> list[Mistake]:
+    return [
+        Mistake("Each channel decides for itself, so an edge may stay in blue alone: sum the "
+                "squares over the channels first.",
+                _edges(strength=lambda f: f.square().sum(0, keepdim=True))),
+        Mistake("h and v are judged apart: a pixel keeps both or none.",
+                _edges(strength=lambda f: f.square().sum(1, keepdim=True))),
+        Mistake("The threshold is λ · β; it is λ / β, so it falls while β grows.",
+                _edges(threshold=lambda smoothness, beta: smoothness * beta)),
+        Mistake("The squared gradient is compared with the root of λ / β: square both or none.",
+                _edges(threshold=lambda smoothness, beta: (smoothness / beta) ** 0.5)),
+        Mistake("The strong gradients are dropped and the weak ones kept: it is the other way.",
+                _edges(keep=torch.lt)),
+        Mistake("Sizes are added, not squares: |∂x|² + |∂y|² is what costs λ / β.",
+                _edges(strength=lambda f: f.abs().sum((0, 1), keepdim=True))),
+        Mistake("The squares are averaged over the channels; they are summed.",
+                _edges(strength=lambda f: f.square().mean(1, keepdim=True).sum(0, keepdim=True))),
+        Mistake("The last column and row have no difference in yours: the border is periodic, so "
+                "right of the last column comes the first.",
+                _edges(lambda S: gradient(S))),
+        Mistake("Those are differences to the neighbour before; take the one after, "
+                "S[x + 1] - S[x]: roll by -1.",
+                _edges(lambda S: torch.stack([S - S.roll(1, -1), S - S.roll(1, -2)]))),
+        Mistake("No gradient is dropped: set those below the threshold to 0.",
+                lambda S, smoothness, beta: _periodic(S)),
     ]
 
 
@@ -71,6 +64,16 @@ def _periodic(S: Tensor) -> Tensor:
 
 def _strength(field: Tensor) -> Tensor:
     return field.square().sum((0, 1), keepdim=True)
+
+
+def _edges(differences: Callable = _periodic, strength: Callable = _strength,
+           threshold: Callable = lambda smoothness, beta: smoothness / beta,
+           keep: Callable = torch.ge) -> Callable:
+    """The gradients that are kept; the switches are mistakes."""
+    def answer(S: Tensor, smoothness: float, beta: float) -> Tensor:
+        field = differences(S)
+        return field * keep(strength(field), threshold(smoothness, beta))
+    return answer
 
 
 def _step_checks(rng: torch.Generator) -> list[Check]:

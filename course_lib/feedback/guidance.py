@@ -3,8 +3,7 @@
 The descent is tried on bowls whose bottom is known; the rest are formulas in float64.
 """
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -13,20 +12,10 @@ from torch import Tensor
 
 from course_lib.feedback.answers import lost_gradient
 from course_lib.feedback.core import Feedback, Part
-from course_lib.feedback.diagnosis import Check, Demand, Mistake
+from course_lib.feedback.diagnosis import FOLLOWS, Check, Demand, Mistake, demand_gradient
+from course_lib.feedback.histograms import histogram_checks
 from course_lib.feedback.transfer import carry_checks, chain_checks, step_checks
 from course_lib.feedback.wishes import picture_checks, wish_checks
-
-FOLLOWS = "the number follows the picture, so that a descent can lower it"
-
-
-def _follows(question: Sequence, *places: int, step: float = 1e-3) -> Demand:
-    """That the answer's gradient in these arguments of the question is its slope."""
-    def objection(function: Callable) -> str | None:
-        said = (lost_gradient(function, question, place, step=step) for place in places)
-        return next(filter(None, said), None)
-
-    return Demand(FOLLOWS, objection)
 
 
 def _stroke_checks(rng: torch.Generator) -> list[Check | Demand]:
@@ -66,57 +55,64 @@ def _stroke_checks(rng: torch.Generator) -> list[Check | Demand]:
     question = (pictures, brush, color)
     right = (off(pictures, color) * brush).sum((1, 2)) / brush.sum()
     return [Check("a stroke costs the mean squared distance from its colour, weighted by the brush",
-                  question, right, mistakes, kind="curve"), _follows(question, 0)]
+                  question, right, mistakes, kind="curve"), demand_gradient(question, 0)]
 
 
 def _energy_checks(rng: torch.Generator) -> list[Check | Demand]:
     terms, weights = [*torch.rand(3, 4, generator=rng)], [0.5, 2.0, 1.2]
     start, codes = torch.randn(2, 4, 6, generator=rng)
     measure = torch.eye(6) + 0.5 * torch.randn(6, 6, generator=rng)
-
-    def total(terms: list[Tensor], weights: list) -> Tensor:
-        return sum(w * t.double() for w, t in zip(weights, terms, strict=True))
-
-    def change(z: Tensor, z0: Tensor, measure: Tensor) -> Tensor:
-        return (z - z0).double() @ measure.double()
-
-    def slip(reduce: Callable = lambda d: d.square().mean(1), *, data: Callable = total,
-             moved: Callable = change, share: Callable = lambda s: s) -> Callable:
-        return lambda t, w, z, z0, m, s: data(t, w) + share(s) * reduce(moved(z, z0, m))
-
-    mistakes = [
-        Mistake("The smoothness is forgotten: nothing holds the code near z0.",
-                slip(share=lambda s: 0)),
-        Mistake("The smoothness is subtracted, which rewards going far.",
-                slip(share=lambda s: -s)),
-        Mistake("λ is not used.", slip(share=lambda s: 1)),
-        Mistake("The squared changes are summed over the code's numbers; take their mean, so "
-                "that λ means the same for long codes and short ones.",
-                slip(lambda d: d.square().sum(1))),
-        Mistake("The distance from 0 is measured; the edit shall stay close to z0.",
-                slip(moved=lambda z, z0, m: change(z, 0 * z0, m))),
-        Mistake("The change is not measured in deviations: multiply it by `measure` first.",
-                slip(moved=lambda z, z0, m: change(z, z0, torch.eye(len(m))))),
-        Mistake("`measure` is used the wrong way round: codes are rows, so it is "
-                "(codes − start) @ measure.", slip(moved=lambda z, z0, m: change(z, z0, m.T))),
-        Mistake("The length of the change is taken; square it.",
-                slip(lambda d: d.square().mean(1).sqrt())),
-        Mistake("The changes are averaged before they are squared, so ups and downs cancel.",
-                slip(lambda d: d.mean(1).square())),
-        Mistake("The smoothness is averaged over the batch: each code has its own.",
-                slip(lambda d: d.square().mean())),
-        Mistake("The weights of the terms are not used.",
-                slip(data=lambda t, w: total(t, [1] * len(t)))),
-        Mistake("The terms are averaged; they add up, so that another wish takes nothing from "
-                "the first.", slip(data=lambda t, w: total(t, w) / len(t))),
-        Mistake("Only the last term counts: add them up.",
-                slip(data=lambda t, w: total(t[-1:], w[-1:]))),
-    ]
     question = (terms, weights, codes, start, measure, 0.7)
     return [Check("wishes add up, and λ times the mean squared change is on top", question,
-                  slip()(*question), mistakes, 1e-4, "curve"), _follows(question, 2),
+                  _energy()(*question), _energy_mistakes(), 1e-4, "curve"),
+            demand_gradient(question, 2),
             Demand(FOLLOWS, lambda function: lost_gradient(
                 lambda *terms: function([*terms], *question[1:]), terms, 1))]
+
+
+def _energy_mistakes() -> list[Mistake]:
+    return [
+        Mistake("The smoothness is forgotten: nothing holds the code near z0.",
+                _energy(share=lambda s: 0)),
+        Mistake("The smoothness is subtracted, which rewards going far.",
+                _energy(share=lambda s: -s)),
+        Mistake("λ is not used.", _energy(share=lambda s: 1)),
+        Mistake("The squared changes are summed over the code's numbers; take their mean, so "
+                "that λ means the same for long codes and short ones.",
+                _energy(lambda d: d.square().sum(1))),
+        Mistake("The distance from 0 is measured; the edit shall stay close to z0.",
+                _energy(moved=lambda z, z0, m: _change(z, 0 * z0, m))),
+        Mistake("The change is not measured in deviations: multiply it by `measure` first.",
+                _energy(moved=lambda z, z0, m: _change(z, z0, torch.eye(len(m))))),
+        Mistake("`measure` is used the wrong way round: codes are rows, so it is "
+                "(codes − start) @ measure.", _energy(moved=lambda z, z0, m: _change(z, z0, m.T))),
+        Mistake("The length of the change is taken; square it.",
+                _energy(lambda d: d.square().mean(1).sqrt())),
+        Mistake("The changes are averaged before they are squared, so ups and downs cancel.",
+                _energy(lambda d: d.mean(1).square())),
+        Mistake("The smoothness is averaged over the batch: each code has its own.",
+                _energy(lambda d: d.square().mean())),
+        Mistake("The weights of the terms are not used.",
+                _energy(data=lambda t, w: _total(t, [1] * len(t)))),
+        Mistake("The terms are averaged; they add up, so that another wish takes nothing from "
+                "the first.", _energy(data=lambda t, w: _total(t, w) / len(t))),
+        Mistake("Only the last term counts: add them up.",
+                _energy(data=lambda t, w: _total(t[-1:], w[-1:]))),
+    ]
+
+
+def _total(terms: list[Tensor], weights: list) -> Tensor:
+    return sum(w * t.double() for w, t in zip(weights, terms, strict=True))
+
+
+def _change(z: Tensor, z0: Tensor, measure: Tensor) -> Tensor:
+    return (z - z0).double() @ measure.double()
+
+
+def _energy(reduce: Callable = lambda d: d.square().mean(1), *, data: Callable = _total,
+         moved: Callable = _change, share: Callable = lambda s: s) -> Callable:
+    """The energy; the switches are mistakes."""
+    return lambda t, w, z, z0, m, s: data(t, w) + share(s) * reduce(moved(z, z0, m))
 
 
 @dataclass(frozen=True)
@@ -201,66 +197,6 @@ def _descend(
     return codes[best + late, torch.arange(len(start))]
 
 
-def _histogram_checks(rng: torch.Generator) -> list[Check | Demand]:
-    dx, dy = 0.15 * torch.randn(2, 2, 16, 24, generator=rng)  # whose sums a figure can show
-
-    def slip(**options: object) -> Callable:
-        return lambda dx, dy, cell, bins: _histograms(dx, dy, cell, bins, **options)
-
-    mistakes = [
-        Mistake("dx and dy are exchanged: the angle of (x, y) is atan2(y, x).",
-                lambda dx, dy, *rest: _histograms(dy, dx, *rest)),
-        Mistake("The angles run over the full circle; the sign of an edge shall not matter, so "
-                "take them modulo π.", slip(circle=2)),
-        Mistake("Edges of negative angle are lost: atan2 answers from −π to π; take it modulo π.",
-                slip(lose=True)),
-        Mistake("All of a pixel's strength goes to one direction; share it between the two "
-                "nearest, so that the histogram changes smoothly.", slip(share="round")),
-        Mistake("All of a pixel's strength goes to the direction below its angle; share it with "
-                "the next one.", slip(share="floor")),
-        Mistake("The two shares are exchanged: the nearer direction gets more.",
-                slip(share="exchanged")),
-        Mistake("Beyond the last direction comes the first again: its share is lost. Take the "
-                "index modulo bins.", slip(wrap=False)),
-        Mistake("Edges are counted, strong or weak: weigh each pixel by its gradient's length.",
-                slip(power=0)),
-        Mistake("The squared length is summed: weigh by the length.", slip(power=2)),
-        Mistake("The cells' means are taken; sum over the cell.",
-                lambda dx, dy, cell, bins: _histograms(dx, dy, cell, bins) / cell**2),
-        Mistake("The histograms are scaled to length 1; leave them as they are.",
-                lambda *question: F.normalize(_histograms(*question), dim=1)),
-        Mistake("Those are the directions of the lines; the gradient's are asked for, at right "
-                "angles to them.", lambda dx, dy, *rest: _histograms(-dy, dx, *rest)),
-        Mistake("The directions are off by half a step: bin k stands for the angle kπ / bins.",
-                slip(shift=0.5)),
-        Mistake("Rows and columns of the cells have changed places.",
-                lambda *question: _histograms(*question).mT),
-    ]
-    question = (dx, dy, 4, 6)
-    return [Check("strength is shared between the two nearest of the directions, cell by cell",
-                  question, _histograms(*question), mistakes, kind="image"),
-            _follows(question, 0, 1, step=1e-4)]
-
-
-def _histograms(dx: Tensor, dy: Tensor, cell: int, bins: int, *, circle: int = 1,
-                lose: bool = False, share: str = "", wrap: bool = True, power: int = 1,
-                shift: float = 0) -> Tensor:
-    """How strong edges of each direction are in each cell; the switches are mistakes."""
-    dx, dy = dx.double(), dy.double()
-    angle = torch.atan2(dy, dx)
-    strength = (dx.square() + dy.square()) ** (power / 2)
-    if lose:
-        strength = strength * (angle >= 0)
-    place = (angle / (circle * math.pi) * bins - shift).remainder(bins)
-    lower = place.floor()
-    upper_share = {"": place - lower, "round": (place - lower).round(), "floor": 0 * place,
-                   "exchanged": 1 - place + lower}[share]
-    upper = (lower + 1) % bins if wrap else lower + 1
-    layers = [((lower == k) * (1 - upper_share) + (upper == k) * upper_share) * strength
-              for k in range(bins)]
-    return torch.stack([F.avg_pool2d(one, cell) * cell**2 for one in layers], dim=1)
-
-
 def _track_checks(rng: torch.Generator) -> list[Check]:
     features, first = torch.randn(5, 16, 20, generator=rng), torch.randn(5, generator=rng)
     first = 3 * F.normalize(first, dim=0)
@@ -319,7 +255,7 @@ check = Feedback("a5_guided_editing", {
     1: Part("a stroke of colour", 10, _stroke_checks),
     2: Part("the energy of an edit", 10, _energy_checks),
     3: Part("the descent that keeps its best", 15, _descent_checks),
-    4: Part("a sketch in histograms", 15, _histogram_checks),
+    4: Part("a sketch in histograms", 15, histogram_checks),
     5: Part("a wish of your own", 10, wish_checks),
     6: Part("one step of the colour-flow solve", 15, step_checks),
     7: Part("the change, carried to the photo", 10, carry_checks, by_hand=("apply_change",)),

@@ -72,7 +72,17 @@ def toy_checks(rng: torch.Generator) -> list[Check]:
     field = gradient(picture[None])[:, 0]
     noise = 0.2 * torch.randn(2, 8, 11, generator=rng) * (field != 0)
     corner = torch.rand((), generator=rng)
-    mistakes = [
+    return [
+        Check(law, (v, corner), _toy(v, corner), _toy_mistakes(), kind="image")
+        for law, v, corner in (
+            ("a picture comes back from its own differences and one pixel", field, picture[0, 0]),
+            ("differences that contradict each other are met by least squares", field + noise,
+             corner))
+    ]
+
+
+def _toy_mistakes() -> list[Mistake]:
+    return [
         Mistake("Differences along x and y are exchanged: field[0] goes from column to column.",
                 lambda v, corner: _toy(v.flip(0), corner)),
         Mistake("The differences have the wrong sign: field[0, y, x] is u[y, x + 1] - u[y, x].",
@@ -101,13 +111,6 @@ def toy_checks(rng: torch.Generator) -> list[Check]:
         Mistake("Pixels are numbered row by row, but read column by column: the answer is "
                 ".reshape(height, width) of the unknowns.",
                 lambda v, corner: _toy(v, corner).reshape(v.shape[:0:-1]).T),
-    ]
-    return [
-        Check(law, (v, corner), _toy(v, corner), mistakes, kind="image")
-        for law, v, corner in (
-            ("a picture comes back from its own differences and one pixel", field, picture[0, 0]),
-            ("differences that contradict each other are met by least squares", field + noise,
-             corner))
     ]
 
 

@@ -82,10 +82,22 @@ def carry_checks(rng: torch.Generator) -> list[Check]:
     color = still + 0.25 * torch.randn(3, 4, 1, 1, generator=rng).expand(3, 4, 8, 8)
     varied = color + 0.3 * torch.randn(3, 4, 1, 1, generator=rng) * wave
 
+    swaying = (flow + 0.07) * (1 + 0.8 * wave)
+    questions = [("a motion by whole pixels and one A for all are carried exactly", flow, color),
+                 ("where A varies, the moved pixel takes the A of its new place", flow, varied),
+                 ("between whole pixels, and where the flow varies, all goes smoothly", swaying,
+                  color),
+                 ("where nothing moves and A is the identity, the photo stays", 0 * flow,
+                  still.expand(3, 4, 8, 8))]
+    return [Check(law, (photo, f, a), _carried(photo, f, a), _carry_mistakes(still), 0.02)
+            for law, f, a in questions]
+
+
+def _carry_mistakes(still: Tensor) -> list[Mistake]:
     def slip(**options: object) -> Callable:
         return lambda photo, flow, color: _carried(photo, flow, color, **options)
 
-    mistakes = [
+    return [
         Mistake("The flow is in pixels of the small picture: multiply u by W / w and v by H / h.",
                 slip(scale=False)),
         Mistake("The flow is divided by the enlargement; multiply: u by W / w, v by H / h.",
@@ -118,15 +130,6 @@ def carry_checks(rng: torch.Generator) -> list[Check]:
         Mistake("The small fields' corners are put on the photo's: a small pixel is a square of "
                 "photo pixels, so leave out align_corners=True.", slip(align=True)),
     ]
-    swaying = (flow + 0.07) * (1 + 0.8 * wave)
-    questions = [("a motion by whole pixels and one A for all are carried exactly", flow, color),
-                 ("where A varies, the moved pixel takes the A of its new place", flow, varied),
-                 ("between whole pixels, and where the flow varies, all goes smoothly", swaying,
-                  color),
-                 ("where nothing moves and A is the identity, the photo stays", 0 * flow,
-                  still.expand(3, 4, 8, 8))]
-    return [Check(law, (photo, f, a), _carried(photo, f, a), mistakes, 0.02)
-            for law, f, a in questions]
 
 
 def _carried(photo: Tensor, flow: Tensor, color: Tensor, *, scale: bool = True, power: int = 1,

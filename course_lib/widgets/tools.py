@@ -11,7 +11,7 @@ import ipywidgets
 
 from course_lib.blending import Canvas as Background
 from course_lib.blending import seamless_clone
-from course_lib.metrics import clone_energies, paste, warp_energies
+from course_lib.energies import clone_energies, paste, warp_energies
 from course_lib.shapes import Image, Points
 from course_lib.smoothing import extract_edges, smooth_l0
 from course_lib.warping import KINDS, deform_points, warp_mls
