@@ -28,7 +28,7 @@ ROOMS = {
     ).split(),
     "widgets": (
         "background sliders latent browser canvas tool tools project directions labels wishes "
-        "paint transfer photo_page photo"
+        "paint_page paint transfer photo_page photo"
     ).split(),
     "feedback": "answers pictures diagnosis core poisson gradient_domain segments warping codes "
                 "projection directions histograms transfer wishes guidance".split(),

@@ -12,7 +12,8 @@ import torch
 from course_lib.guidance import ColorStroke, Drag, SketchStroke, WarpStroke
 from course_lib.widgets import sweep
 from course_lib.widgets.canvas import Canvas, Marks, Pair, Stroke
-from course_lib.widgets.paint import NOTHING, PHOTO, SAMPLE, PaintTool
+from course_lib.widgets.paint import PaintTool
+from course_lib.widgets.paint_page import NOTHING, PHOTO, SAMPLE
 from course_lib.widgets.wishes import wishes
 from tests.toys import Plain, tame
 

@@ -12,7 +12,8 @@ from course_lib.familiarity import Familiarity
 from course_lib.naming import NamedDirection
 from course_lib.widgets import photo as module
 from course_lib.widgets.canvas import Canvas, Marks, Pair, Stroke
-from course_lib.widgets.photo import EYES, OWN, PhotoTool
+from course_lib.widgets.photo import PhotoTool
+from course_lib.widgets.photo_page import EYES, OWN
 from tests.toys import Flow, Painter, tame
 
 RED = Stroke(((150.0, 250.0), (350.0, 250.0)), "#ff0000", 90)

@@ -1,9 +1,8 @@
 """Brush edits under your hands: paint what you wish, and the manifold follows: `PaintTool`."""
 
 import base64
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-import ipywidgets
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -17,43 +16,18 @@ from course_lib.projection import project
 from course_lib.sessions import EditSession
 from course_lib.shapes import Image, Latent
 from course_lib.widgets.background import Background
-from course_lib.widgets.canvas import BRUSHES, Canvas, Marks, Pair, Stroke, encode, paint
+from course_lib.widgets.canvas import BRUSHES, Marks, Pair, Stroke, encode, paint
+from course_lib.widgets.paint_page import (
+    COLUMNS,
+    NOTHING,
+    PHOTO,
+    SAMPLE,
+    SEEDS,
+    PaintPage,
+    PaintState,
+)
 from course_lib.widgets.tool import Answer, Reader, Tool
 from course_lib.widgets.wishes import wishes
-
-SAMPLE, NOTHING, PHOTO = "a sample", "nothing", "my photo"
-COUNTS = (1, 2, 4, 8, 16)
-COLUMNS = 4  # of candidates on the page
-SEEDS = 100
-
-
-@dataclass(frozen=True)
-class PaintState:
-    """Where the edit begins, what was painted, and what of the answers is shown.
-
-    Attributes:
-        start: "a sample", "nothing" (many random starts, and no λ_s) or "my photo".
-        seed: of the sample, and of the other starts around it.
-        photo: (3, r, r); fixed: a code (1, ...) of `fixed_space` that has become the start.
-        space: where the code moves.
-        strokes, pairs: as on the canvas.
-        smoothness: λ_s; candidates: how many starts; picked: the number of one, None for the
-            cheapest.
-        morph: how far from z0 to the answer, in %.
-    """
-
-    start: str = SAMPLE
-    seed: int = 0
-    photo: Image | None = None
-    fixed: Latent | None = None
-    fixed_space: str = "z"
-    space: str = "w"
-    strokes: tuple[Stroke, ...] = ()
-    pairs: tuple[Pair, ...] = ()
-    smoothness: float = 0.05
-    candidates: int = 4
-    picked: int | None = None
-    morph: int = 100
 
 
 class PaintTool(Tool):
@@ -83,27 +57,17 @@ class PaintTool(Tool):
         options = {"space": generator.default_space} | options
         if photo is not None:
             options |= {"photo": self._cropped(photo), "start": PHOTO}
-        state, side = PaintState(**options), generator.resolution
+        state = PaintState(**options)
         self.session = EditSession(generator, space=state.space, steps=steps)
-        blank = torch.ones(3, side, side)
-        self.pad = Canvas(
-            blank, mode="brushes", title="z0: paint here what you wish", alt=f"{alt} (z0)",
-            actions=["photo"], brushes=BRUSHES, brush_size=(max(2, side // 10), side // 2),
-            max_size=(height, height))
-        canvas = Canvas(blank, title="The answer", alt=alt, actions=["before", "reset", "save"],
-                        max_size=(height, height))
-        self.thumbs = Canvas(blank, mode="pick", title="Candidates", alt=f"{alt} (candidates)",
-                             max_size=(height, height))
-        self.thumbs.columns = COLUMNS
-        self.bar = ipywidgets.IntProgress(0, 0, 1, layout={"width": "12em"})
+        self.page = PaintPage(generator, state, alt, height)
+        self.pad, self.thumbs, self.bar = self.page.pad, self.page.thumbs, self.page.bar
         self.pad.on_draw(self._painted)
         self.pad.on_action("photo", self._load_photo)
         self.thumbs.on_pick(self._picked)
-        super().__init__(state, canvas, self._controls(state), [self.pad])
-        self.thumbs.layout.width = f"{self.thumbs.max_width}px"
-        rows, pictures = self.widget.children
-        pictures.children = [self.pad, ipywidgets.VBox([canvas, self.thumbs])]
-        self.widget.children = [rows, ipywidgets.HBox([*self._buttons(), self.bar]), pictures]
+        super().__init__(state, self.page.answer, self.page.controls, [self.pad])
+        self.page.arrange(self.widget, {
+            "Play": self.play, "Fix as z0": self.fix, "New start": self.new_start,
+            "Stop": self.stop})
 
     # ---- what a hand may do, from Python
 
@@ -178,7 +142,7 @@ class PaintTool(Tool):
         """Begin at another z0, or ask for other strokes; then one step, for a first answer."""
         wanted = wishes(state.strokes, state.pairs, self.generator.resolution)
         asked = (state.strokes, state.pairs, state.smoothness)
-        if not wanted or not _same_start(self._begun, state):
+        if not wanted or not state.begins_like(self._begun):
             self._begin(state)
             self._begun, self._asked = state, None
             self.pad.restart(self.session.before)
@@ -267,30 +231,6 @@ class PaintTool(Tool):
 
     # ---- the page
 
-    def _controls(self, state: PaintState) -> dict[str, ipywidgets.Widget]:
-        menu, slider = ipywidgets.Dropdown, ipywidgets.IntSlider
-        starts = [SAMPLE, NOTHING] + [PHOTO] * (state.photo is not None)
-        return {
-            "start": menu(options=starts, value=state.start, description="start from"),
-            "seed": slider(state.seed, 0, SEEDS - 1, description="seed"),
-            "space": menu(options=self.generator.spaces, value=state.space, description="space"),
-            "smoothness": ipywidgets.FloatLogSlider(
-                state.smoothness, min=-4, max=1, step=0.1, description="stay close λ",
-                readout_format=".4f"),
-            "candidates": menu(options=COUNTS, value=state.candidates, description="candidates"),
-            "morph": slider(state.morph, 0, 100, description="morph in %"),
-        }
-
-    def _buttons(self) -> list[ipywidgets.Button]:
-        made = []
-        for name, icon, act in (("Play", "play", self.play), ("Fix as z0", "thumb-tack", self.fix),
-                                ("New start", "refresh", self.new_start), ("Stop", "stop",
-                                                                          self.stop)):
-            button = ipywidgets.Button(description=name, icon=icon)
-            button.on_click(lambda _, act=act: act())
-            made.append(button)
-        return made
-
     def _moved(self, name: str, value: object) -> None:
         """A control was moved; another start takes the place of what was fixed or picked."""
         if not self._held:
@@ -339,10 +279,3 @@ class PaintTool(Tool):
         answer = self.solve(self.state).image.cpu()
         picture = encode(tile(torch.stack([painted, answer]), 2, size=192), quality=82)
         return bundle | {"image/jpeg": base64.b64encode(picture).decode()}, metadata
-
-
-def _same_start(begun: PaintState | None, state: PaintState) -> bool:
-    """Whether an edit that began at one state's z0 may go on at the other's."""
-    return begun is not None and begun.photo is state.photo and begun.fixed is state.fixed and all(
-        getattr(begun, name) == getattr(state, name)
-        for name in ("start", "seed", "space", "candidates"))

@@ -1,7 +1,5 @@
 """Your photo, placed, projected, painted, and changed at its own size: `PhotoTool`."""
 
-from dataclasses import dataclass, replace
-
 import ipywidgets
 import torch
 from torch import Tensor
@@ -14,39 +12,21 @@ from course_lib.pixels import CATS
 from course_lib.sessions import PhotoSession
 from course_lib.shapes import Image
 from course_lib.widgets.background import Background
-from course_lib.widgets.canvas import Canvas, Marks, Pair, Place, Stroke
-from course_lib.widgets.photo_page import FUR, PAD, PhotoPage
+from course_lib.widgets.canvas import Canvas, Marks, Pair, Stroke
+from course_lib.widgets.photo_page import (
+    AIM,
+    FUR,
+    LARGEST,
+    OWN,
+    PAD,
+    PhotoPage,
+    PhotoState,
+    first_photo,
+)
 from course_lib.widgets.tool import Answer, Reader, Tool, sentence
 from course_lib.widgets.wishes import wishes
 
-OWN = "my own photo"
-SAMPLE = "the model's own"
-LARGEST = 2048  # pixels along a photo's longer side; larger ones are read at this size
 READY = "Paint on the left, and the photo follows."
-EYES = ((0.345, 0.496), (0.655, 0.496))  # where they lie in the cats' pictures, in shares
-AIM = {"cats": EYES, "cats-128": EYES, "cats-dcgan": EYES}  # generators whose things have eyes
-
-
-@dataclass(frozen=True)
-class PhotoState:
-    """The photo, where it was placed, and what is wished.
-
-    Attributes:
-        name: of a photo that ships, or `OWN`.
-        image: (3, H, W) in [0, 1].
-        points: two places in it, (x, y) in pixels, that belong at the eyes; none: the middle.
-        placed: False while the points are being chosen.
-        strokes, pairs: painted on the square, in its pixels, of which there are 512 along a side.
-        strengths: of each named direction, in % of its reach.
-    """
-
-    name: str
-    image: Image
-    points: tuple[Place, ...] = ()
-    placed: bool = True
-    strokes: tuple[Stroke, ...] = ()
-    pairs: tuple[Pair, ...] = ()
-    strengths: tuple[float, ...] = ()
 
 
 class PhotoTool(Tool):
@@ -71,7 +51,7 @@ class PhotoTool(Tool):
         if isinstance(generator, str):
             generator = load_generator(generator)
         self.generator, self.aim = generator, AIM.get(generator.name)
-        name, image = self._opened(photo)
+        name, image = first_photo(generator, photo)
         self.session = PhotoSession(
             generator, image, steps=steps, projection_steps=projection_steps)
         self.background, self._projecting = Background(self._show_failure), False
@@ -121,12 +101,12 @@ class PhotoTool(Tool):
 
     def redraw(self) -> None:
         """Take up what has changed, and follow it in the background."""
-        if self._projecting and _same_place(self._opened_state, self.state):
+        if self._projecting and self.state.lies_like(self._opened_state):
             self._sync()  # what was painted meanwhile is taken up after the projection
             return
         self.stop()
         try:
-            if not _same_place(self._opened_state, self.state):
+            if not self.state.lies_like(self._opened_state):
                 self._open(self.state)
             self._sync()
         except ValueError as failure:
@@ -166,7 +146,8 @@ class PhotoTool(Tool):
         if self.session.projection is None and not self._project():
             return
         state = self.state
-        self.session.ask(self._wishes(state), dict(
+        self.session.ask(wishes(
+            state.strokes, state.pairs, self.generator.resolution, painted_at=PAD), dict(
             zip(self.session.directions, (s / 100 for s in state.strengths), strict=True)))
         self.session.follow(lambda: self.background.should_end, self._show)
         if self.background.should_end:
@@ -196,19 +177,6 @@ class PhotoTool(Tool):
             self._projecting, self.page.progress.layout.display = False, "none"
         self.pad.note = ""
         return not self.background.should_end
-
-    def _wishes(self, state: PhotoState) -> list:
-        """What was painted, on pictures of the generator's size."""
-        share = self.generator.resolution / PAD
-
-        def small(place: Place) -> Place:
-            return tuple((value + 0.5) * share - 0.5 for value in place)
-
-        strokes = [replace(s, points=tuple(map(small, s.points)), width=s.width * share)
-                   for s in state.strokes]
-        pairs = [replace(p, start=small(p.start), end=small(p.end), width=p.width * share)
-                 for p in state.pairs]
-        return wishes(strokes, pairs, self.generator.resolution)
 
     # ---- the page
 
@@ -300,21 +268,6 @@ class PhotoTool(Tool):
             return
         self._take(OWN, image.clamp(0, 1).cpu(), placed=self.aim is None)
 
-    def _opened(self, photo: Image | str | None) -> tuple[str, Image]:
-        """The name and the picture of what is shown first."""
-        if photo is None and self.aim is None:
-            rng = torch.Generator().manual_seed(0)
-            space = self.generator.spaces[-1]
-            psi = 1 if space == "z" else 0.7
-            with torch.no_grad():
-                latent = self.generator.sample_latent(1, space=space, rng=rng, truncation_psi=psi)
-                image = self.generator.decode(latent, space=space)[0].clamp(0, 1)
-            return SAMPLE, image.cpu()
-        if photo is None or isinstance(photo, str):
-            name = photo or "tabby"
-            return name, load_image(name, device="cpu")
-        return OWN, photo
-
     def _restart(self) -> None:
         """All begins anew in `redraw`."""
         self._opened_state = None
@@ -330,9 +283,3 @@ class PhotoTool(Tool):
     @property
     def _still(self) -> tuple[float, ...]:
         return (0.0,) * len(self.session.directions)
-
-
-def _same_place(opened: PhotoState | None, state: PhotoState) -> bool:
-    """Whether a photo is still the same, placed where it was."""
-    return (opened is not None and opened.image is state.image and opened.placed == state.placed
-            and (not state.placed or opened.points == state.points))

@@ -1,17 +1,25 @@
 """What stands on `PhotoTool`'s page, and how it is laid out; what it does is in `photo`."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import ipywidgets
 import torch
 from torch import Tensor
 
 from course_lib.familiarity import Familiarity
+from course_lib.generators.base import Generator
+from course_lib.images import load_image
 from course_lib.plotting import tile
 from course_lib.shapes import Image
-from course_lib.widgets.canvas import Canvas, encode
+from course_lib.widgets.canvas import Canvas, Pair, Place, Stroke, encode
 from course_lib.widgets.sliders import Picture
 
+OWN = "my own photo"
+SAMPLE = "the model's own"
+LARGEST = 2048  # pixels along a photo's longer side; larger ones are read at this size
+EYES = ((0.345, 0.496), (0.655, 0.496))  # where they lie in the cats' pictures, in shares
+AIM = {"cats": EYES, "cats-128": EYES, "cats-dcgan": EYES}  # generators whose things have eyes
 PAD = 512  # pixels along the square that is painted on
 MODEL = 128  # pixels, of the small pictures that the model sees
 BRUSHES = ("color", "sketch", "drag")
@@ -22,6 +30,49 @@ CLICK = ("Click the middle of one eye, then of the other, and drag a point to co
 INSIDE = "What the model sees: the square, its projection G(w0), and the edit G(w1)"
 ALERT = ("border-left: 4px solid #D55E00; padding: 5px 9px; margin: 0; line-height: 1.35; "
          "background: var(--jp-layout-color2, #f3f3f3)")
+
+
+@dataclass(frozen=True)
+class PhotoState:
+    """The photo, where it was placed, and what is wished.
+
+    Attributes:
+        name: of a photo that ships, or `OWN`.
+        image: (3, H, W) in [0, 1].
+        points: two places in it, (x, y) in pixels, that belong at the eyes; none: the middle.
+        placed: False while the points are being chosen.
+        strokes, pairs: painted on the square, in its pixels, of which there are 512 along a side.
+        strengths: of each named direction, in % of its reach.
+    """
+
+    name: str
+    image: Image
+    points: tuple[Place, ...] = ()
+    placed: bool = True
+    strokes: tuple[Stroke, ...] = ()
+    pairs: tuple[Pair, ...] = ()
+    strengths: tuple[float, ...] = ()
+
+    def lies_like(self, other: "PhotoState | None") -> bool:
+        """Whether the photo is the other's, placed where that was."""
+        return (other is not None and other.image is self.image and other.placed == self.placed
+                and (not self.placed or other.points == self.points))
+
+
+def first_photo(generator: Generator, photo: Image | str | None) -> tuple[str, Image]:
+    """The name and the picture of what is shown first: one that ships, if there is a choice."""
+    if photo is None and generator.name not in AIM:
+        rng = torch.Generator().manual_seed(0)
+        space = generator.spaces[-1]
+        psi = 1 if space == "z" else 0.7
+        with torch.no_grad():
+            latent = generator.sample_latent(1, space=space, rng=rng, truncation_psi=psi)
+            image = generator.decode(latent, space=space)[0].clamp(0, 1)
+        return SAMPLE, image.cpu()
+    if photo is None or isinstance(photo, str):
+        name = photo or "tabby"
+        return name, load_image(name, device="cpu")
+    return OWN, photo
 
 
 class PhotoPage:

@@ -1,6 +1,7 @@
 """From marks on a canvas to constraints on a picture."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import PIL.ImageColor
 import torch
@@ -8,16 +9,24 @@ from torch import Tensor
 
 from course_lib.guidance import ColorStroke, Constraint, Drag, SketchStroke, WarpStroke
 from course_lib.shapes import Image, Points
-from course_lib.widgets.canvas import Pair, Stroke, paint
+from course_lib.widgets.canvas import Pair, Place, Stroke, paint
 
 
 def wishes(
-    strokes: Sequence[Stroke], pairs: Sequence[Pair], resolution: int
+    strokes: Sequence[Stroke], pairs: Sequence[Pair], resolution: int, *,
+    painted_at: int | None = None,
 ) -> list[Constraint]:
     """What was painted, as constraints on pictures (3, resolution, resolution).
 
     One a colour, one for all sketched lines, one for all warps, one for all drags.
+
+    Args:
+        painted_at: pixels along a side of the picture that was painted on, if not `resolution`.
     """
+    if painted_at is not None:
+        share = resolution / painted_at
+        strokes, pairs = ([_resized(mark, share) for mark in marks] for marks in (strokes, pairs))
+
     def inked(kind: str) -> tuple[Image, Tensor]:
         return paint([s for s in strokes if s.erases or s.kind == kind], (resolution, resolution))
 
@@ -38,6 +47,16 @@ def wishes(
     if drags:
         found.append(Drag(*_ends(drags), fixed=held if held.any() else None))
     return found
+
+
+def _resized(mark: Stroke | Pair, share: float) -> Stroke | Pair:
+    """The mark on a picture of another size."""
+    def place(old: Place) -> Place:
+        return tuple((value + 0.5) * share - 0.5 for value in old)
+
+    if isinstance(mark, Stroke):
+        return replace(mark, points=tuple(map(place, mark.points)), width=mark.width * share)
+    return replace(mark, start=place(mark.start), end=place(mark.end), width=mark.width * share)
 
 
 def _ends(pairs: Sequence[Pair]) -> tuple[Points, Points]:
