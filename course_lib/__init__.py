@@ -1,11 +1,17 @@
 """Safety Wheels: image editing with optimisation, then on the natural image manifold.
 
 In reading order, each module uses only the ones before it:
-`shapes`, `results`, `checks` (vocabulary) · `images`, `weights` (what comes in) ·
-`gradients`, `solvers` (tools) · `smoothing`, `blending`, `warping` (methods) ·
-`generators` (the manifold) · `losses`, `encoders`, `projection`, `tuning` (photos onto it) ·
-`guidance`, `directions` (edits on it) · `metrics`, `plotting`, `widgets` (what is measured and
-shown) · `training` (how the weights were made).
+
+- vocabulary: `shapes`, `results`, `checks`, `keeping`, `writing`
+- what comes in: `pixels`, `images`, `weights`
+- classical methods, and their tools: `gradients`, `solvers` · `smoothing`, `blending`, `warping`,
+  `energies`
+- the manifold: `generators`
+- what "close" means, and what a picture shows: `lite0`, `losses`, `encoders`, `classifiers`
+- photos onto it: `descent`, `projection`, `familiarity`, `tuning`
+- edits on it: `guidance`, `transfer`, `framing`, `directions`, `naming`, `sessions`
+- what is measured and shown: `metrics`, `plotting`, `feedback`, `widgets`
+- how the weights were made: `training`
 """
 
 __version__ = "0.1.0"

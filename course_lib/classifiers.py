@@ -6,7 +6,6 @@ meant.
 
 import itertools
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -16,8 +15,7 @@ from course_lib.checks import require_image, require_option
 from course_lib.generators.base import Generator
 from course_lib.shapes import Image
 from course_lib.weights import read_weights
-
-ASSETS = Path(__file__).parent / "assets"
+from course_lib.weights.files import ASSETS
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ pyramid of features predicts each row's offset from the mean w).
 
 import itertools
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -19,8 +18,7 @@ from course_lib.checks import require_image
 from course_lib.generators.base import Generator
 from course_lib.shapes import Image, Latent
 from course_lib.weights import read_weights
-
-ASSETS = Path(__file__).parent / "assets"
+from course_lib.weights.files import ASSETS
 
 
 @dataclass(frozen=True)

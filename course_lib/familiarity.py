@@ -9,7 +9,6 @@ would go far out of the manifold to make a cup of a cat.
 import json
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
 import torch
 from jaxtyping import Float
@@ -19,8 +18,9 @@ from course_lib.encoders import invert
 from course_lib.generators.base import Generator
 from course_lib.losses import FeatureLoss, lite0_loss
 from course_lib.projection import as_batch
+from course_lib.weights.files import ASSETS
 
-CALIBRATED = Path(__file__).parent / "assets" / "familiarity.json"
+CALIBRATED = ASSETS / "familiarity.json"
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ ROOMS = {
     "weights": "files checkpoints unpickling flattening downloads".split(),
     "guidance": "axes strokes drag editing".split(),
     "blending": "placing poisson modes".split(),
-    "directions": "moving moments components boundaries".split(),
+    "directions": "moving moments components boundaries effects".split(),
     "transfer": "flow morph alternatives".split(),
     "sessions": "editing photo".split(),
 }
@@ -277,6 +277,12 @@ def test_missing_docstrings_are_reported():
     assert undocumented({"text": source}) == [
         "text has no docstring.", "text.f has no docstring.", "text.m has no docstring.",
     ]
+
+
+def test_the_front_page_names_every_module():
+    page = ast.get_docstring(ast.parse(read_house()[""]))
+    rooms = {name.partition(".")[0] for name in read_house()} - {""}
+    assert {room for room in rooms if f"`{room}`" not in page} == set()
 
 
 def test_overlong_modules_are_reported():

@@ -5,10 +5,10 @@ import time
 import pytest
 import torch
 
-from course_lib.encoders import ASSETS, has_encoder
+from course_lib.encoders import has_encoder
 from course_lib.generators import Card, Cards, list_generators, load_generator
-from course_lib.generators import __file__ as front_door
 from course_lib.weights import REMOTE, save_weights
+from course_lib.weights.files import ASSETS
 from tests.toys import SMALL, alternative_layout, random_weights
 
 SHIPPED = [card.name for card in list_generators() if card.name not in REMOTE]
@@ -108,12 +108,9 @@ def test_a_missing_file_is_a_missing_file(tmp_path):
 
 
 def test_cards_lie_beside_their_weights():
-    from pathlib import Path
-
-    assets = Path(front_door).parents[1] / "assets"
     # Two have no weights: named directions, and how familiar photos are.
-    cards = {path.stem for path in assets.glob("*.json")} - {"directions", "familiarity"}
-    assert cards == {path.stem for path in assets.glob("*.safetensors")}
+    cards = {path.stem for path in ASSETS.glob("*.json")} - {"directions", "familiarity"}
+    assert cards == {path.stem for path in ASSETS.glob("*.safetensors")}
 
 
 def test_a_file_named_like_a_shipped_model_does_not_pass_for_it(tmp_path):

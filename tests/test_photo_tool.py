@@ -13,7 +13,7 @@ from course_lib.naming import NamedDirection
 from course_lib.widgets import photo as module
 from course_lib.widgets.canvas import Canvas, Marks, Pair, Stroke
 from course_lib.widgets.photo import PhotoTool
-from course_lib.widgets.photo_page import EYES, OWN
+from course_lib.widgets.photo_page import EYES, OWN, SAMPLE
 from tests.toys import Flow, Painter, tame
 
 RED = Stroke(((150.0, 250.0), (350.0, 250.0)), "#ff0000", 90)
@@ -192,7 +192,7 @@ def test_a_failure_in_the_background_is_shown(make, monkeypatch):
 def test_a_model_without_photos_opens_with_a_picture_of_its_own(generator):
     tool = PhotoTool(generator, steps=2, projection_steps=2)
     tool.wait()
-    assert tool.state.name == module.SAMPLE and tool.state.image.shape == (3, 16, 16)
+    assert tool.state.name == SAMPLE and tool.state.image.shape == (3, 16, 16)
 
 
 @pytest.mark.parametrize("family, drags", [(Flow, True), (Painter, False)])

@@ -1,7 +1,8 @@
 """Moving the latent code: z1 = z0 + Δz, with Δz computed offline.
 
 GANSpace finds directions by principal components, SeFa from the weights alone (`components`),
-annotated directions from labels (`boundaries`); `moving` applies them.
+annotated directions from labels (`boundaries`); `moving` applies them, and `effects` measures
+what they change.
 """
 
 from course_lib.directions.boundaries import annotated, annotated_by_score

@@ -13,10 +13,10 @@ from course_lib.generators.interpolation import interpolate
 from course_lib.generators.stylegan2 import StyleGAN2
 from course_lib.images import default_device, usable_device
 from course_lib.weights import REMOTE, fetch_weights, read_weights
+from course_lib.weights.files import ASSETS
 
 __all__ = ["Card", "Cards", "Generator", "interpolate", "list_generators", "load_generator"]
 
-ASSETS = Path(__file__).parents[1] / "assets"
 FAMILIES = (DCGAN, StyleGAN2)
 STRANGERS = {  # a name's end, which no other kind has
     "synthesis.input.freqs": "StyleGAN3",

@@ -25,6 +25,7 @@ from course_lib.training.base import Training
 from course_lib.training.data import Dataset, read_pictures
 from course_lib.training.families import family_of
 from course_lib.weights import save_weights
+from course_lib.weights.files import ASSETS
 
 AFHQ = ("AFHQ v1, train/cat: 4,897 centred cat faces (NAVER Corp.; Choi et al., StarGAN v2, CVPR "
         "2020)")
@@ -169,7 +170,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("name", help="of the model: cats, shoes-dcgan, ...")
     parser.add_argument("--run", required=True, type=Path, help="folder of the training run")
     parser.add_argument("--data", required=True, help="zip or folder that it learnt from")
-    parser.add_argument("--assets", type=Path, default=Path(__file__).parents[1] / "assets")
+    parser.add_argument("--assets", type=Path, default=ASSETS)
     parser.add_argument("--recognized", type=int, help="samples recognised, of 100")
     parser.add_argument("--faults", default="", help="what is known to be bad, for the card")
     parser.add_argument("--source", help="what it learnt from, if not from the shipped models' set")

@@ -14,11 +14,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from course_lib.generators import ASSETS, load_generator
+from course_lib.generators import load_generator
 from course_lib.generators.base import Card, Generator
 from course_lib.losses import pixel_loss
 from course_lib.projection import project
 from course_lib.training.data import hold_out, read_pictures
+from course_lib.weights.files import ASSETS
 
 WAYS = {"optimisation": ("mean", True), "network": ("encoder", False), "hybrid": ("encoder", True)}
 

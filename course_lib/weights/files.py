@@ -3,6 +3,8 @@
 import hashlib
 from pathlib import Path
 
+ASSETS = Path(__file__).parents[1] / "assets"  # what ships: weights and their cards
+
 
 class Refusal(ValueError):
     """Why a file is refused: the rest of a sentence that begins with the file's name."""

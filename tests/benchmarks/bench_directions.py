@@ -14,8 +14,8 @@ from course_lib.directions import (
     sefa,
     with_spread,
 )
+from course_lib.directions.effects import effect_table, side_effects
 from course_lib.generators import load_generator
-from course_lib.naming import effect_table, side_effects
 from tests.benchmarks.timing import median_seconds, peak_megabytes
 
 Row = tuple[str, str, float, str | None, float | None, float | None]
