@@ -7,6 +7,7 @@ import PIL.Image
 import pytest
 import torch
 
+from course_lib.widgets.browser import HERE, SCRIPTS, read_script, read_style
 from course_lib.widgets.canvas import (
     Canvas,
     Marks,
@@ -208,6 +209,17 @@ def test_unknown_options_are_refused(options):
         Canvas(torch.zeros(3, 4, 4), alt="black", **options)
 
 
-def test_the_module_asks_for_nothing_from_elsewhere():
-    source = str(Canvas._esm)
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_a_script_asks_for_nothing_from_elsewhere(name):
+    source = read_script(name) + read_style(name)
     assert "import " not in source and "http" not in source
+
+
+def test_every_file_of_the_browsers_half_is_used_and_short():
+    files = {path.relative_to(HERE).with_suffix("").as_posix(): path for path in HERE.rglob("*.js")}
+    assert files.keys() == {part for parts in SCRIPTS.values() for part in parts}
+    assert all(path.read_text("utf-8").count("\n") <= 300 for path in files.values())
+
+
+def test_styles_reach_the_page():
+    assert ".sw-stage" in Canvas._css and ".sw-stage" not in Canvas._esm
