@@ -119,7 +119,7 @@ class Pull:
             found.append(torch.stack([place % image.shape[-1], place // image.shape[-1]], dim=-1))
         return torch.stack(found).to(image)
 
-    def go_on(self, before: "list[Pull]") -> None:
+    def continue_from(self, before: "list[Pull]") -> None:
         """Handles with the start of an earlier one are where that one was found."""
         for other in before:
             same = (self.drag.start[:, None] == other.drag.start).all(dim=-1)

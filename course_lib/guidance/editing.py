@@ -168,7 +168,7 @@ class Editing:
         for index, constraint in enumerate(constraints):
             term = constraint.bind(self.generator, self.origin, self.space)
             if isinstance(term, Pull):
-                term.go_on(before)
+                term.continue_from(before)
             terms[f"{type(constraint).__name__} {index + 1}"] = constraint.weight, term
         self._terms, self.smoothness, self.age, self.energies = terms, smoothness, 0, {}
         self.history: dict[str, list[Tensor]] = {name: [] for name in [*terms, CLOSE]}

@@ -6,7 +6,7 @@ The lecture's energy, over the flow (u, v) and a 3x4 colour matrix A at each pix
 
 Source: Zhu et al., "Generative Visual Manipulation on the Natural Image Manifold", ECCV 2016,
 section 3.3, eq. 7. Solved as Brox et al., ECCV 2004: coarse to fine, linearised; motion and colour
-are found together, by Gauss and Newton, where the paper takes turns.
+are found together, by Gauss–Newton, where the paper takes turns.
 """
 
 from dataclasses import dataclass
@@ -73,7 +73,7 @@ def estimate_flow_and_color(
 ) -> Transfer:
     """Explain `before` by moving and recolouring `after`.
 
-    From 8² up to full resolution, by steps of Gauss and Newton for all 14 numbers a pixel, each
+    From 8² up to full resolution, by Gauss–Newton steps for all 14 numbers a pixel, each
     shortened until the energy falls. At every resolution the flow is in pixels of the full one
     and differences are between neighbours. A coarse picture, with fewer pixels to explain and as
     far to bend, thus is the stiffer one: what motion explains is not left to colour.
