@@ -9,7 +9,7 @@ from collections.abc import Callable
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
-from torch.nn.functional import interpolate, pad
+from torch.nn.functional import pad
 
 from course_lib.results import Callback, Solution
 
@@ -78,7 +78,7 @@ SERIES = (0.0, 0.03, -0.12, 0.02, 0.1)
 
 
 class Multigrid:
-    """The negative Laplacian on a region Ω, and a V-cycle that nearly inverts it.
+    """The negative Laplacian on a region Ω, and an F-cycle that nearly inverts it.
 
     (A u)_p = Σ_q (u_p - u_q) over the neighbours q of p inside the picture, for p in Ω; u = 0
     outside Ω (Dirichlet). Neighbours beyond the picture's border are dropped (Neumann).
@@ -117,21 +117,25 @@ class Multigrid:
         return self._product
 
     def precondition(self, r: Grids) -> Grids:
-        """About A⁻¹ r, by one V-cycle, in a buffer that the next call overwrites."""
-        return self._cycle(0, r)
+        """About A⁻¹ r, by one F-cycle, in a buffer that the next call overwrites."""
+        return self._cycle(0, r, full=True)
 
-    def _cycle(self, index: int, r: Grids) -> Grids:
+    def _cycle(self, index: int, r: Grids, *, full: bool) -> Grids:
+        """A V-cycle from this level down; if `full`, each level below has one more after it."""
         level = self.levels[index]
         if index == len(self.levels) - 1:
             return (r.flatten(1) @ self._inverse).view_as(r)
-        sweeps = 1 if index == 0 else 2  # coarse sweeps are cheap and save steps
         e = torch.mul(level.inverse, r, out=level.correction)  # a sweep that starts from zero
-        for _ in range(sweeps - 1):
+        self._correct(index, e, r, full=full)
+        if full and index > 0:
             level.smooth(e, r)
-        level.add_coarse(e, self._cycle(index + 1, level.coarse_residual(e, r)))
-        for _ in range(sweeps):
-            level.smooth(e, r)
+            self._correct(index, e, r, full=False)
         return e
+
+    def _correct(self, index: int, e: Grids, r: Grids, *, full: bool) -> None:
+        level = self.levels[index]
+        level.add_coarse(e, self._cycle(index + 1, level.coarse_residual(e, r), full=full))
+        level.smooth(e, r)
 
 
 class Level:
@@ -183,8 +187,16 @@ class Level:
 
     def add_coarse(self, e: Grids, coarse: CoarseGrids) -> None:
         """Add a correction of half the resolution to e, interpolated bilinearly."""
-        fine = interpolate(coarse[None], scale_factor=2, mode="bilinear")[0]
-        e.addcmul_(self.omega, fine[:, : e.shape[1], : e.shape[2]])
+        wide = _double_width(coarse)[:, :, : e.shape[2]]
+        wide = torch.cat([wide[:, :1], wide, wide[:, -1:]], dim=1)
+        for rows in self.bands:
+            first, last = rows.start // 2, (rows.stop + 1) // 2
+            near = wide[:, first + 1 : last + 1] * 0.75
+            for odd in (0, 1):  # even rows lie nearer to the coarse row above, odd ones below
+                here = slice(rows.start + odd, rows.stop, 2)
+                omega = self.omega[here]
+                fine = near.add(wide[:, first + 2 * odd : last + 2 * odd], alpha=0.25)
+                e[:, here].addcmul_(omega, fine[:, : len(omega)])
 
 
 def solve_screened(b: Float[Tensor, "*shape"], closeness: float) -> Float[Tensor, "*shape"]:
@@ -286,12 +298,26 @@ def _neighbor_sum(u: Tensor) -> Tensor:
 
 def _coarsen(u: Tensor, size: torch.Size) -> Tensor:
     """Sums of 2x2 pixels; along a side of one pixel, which can't be halved, twice that pixel."""
-    height, width = u.shape[-2:]
-    rows = u[..., ::2, :].clone()
-    rows[..., : height // 2, :].add_(u[..., 1::2, :])
-    sums = rows[..., ::2].clone()
-    sums[..., : width // 2].add_(rows[..., 1::2])
+    sums = _add_pairs(_add_pairs(u, -2), -1)
     return sums * 2 if 1 in size else sums
+
+
+def _add_pairs(u: Tensor, axis: int) -> Tensor:
+    """Sums of two neighbours along an axis; the last of an odd number stays alone."""
+    length = u.shape[axis]
+    pairs = u.narrow(axis, 0, length // 2 * 2).unflatten(axis, (-1, 2))
+    first, second = pairs.unbind(axis if axis > 0 else pairs.ndim + axis)
+    sums = first + second
+    return torch.cat([sums, u.narrow(axis, length - 1, 1)], axis) if length % 2 else sums
+
+
+def _double_width(u: CoarseGrids) -> Float[Tensor, "pictures coarse_height double_width"]:
+    """Twice as many columns: 3/4 of the nearest old one and 1/4 of the next, the rim repeated."""
+    near, wide = u * 0.75, u.new_empty(*u.shape[:2], u.shape[2], 2)
+    torch.add(near[:, :, 1:], u[:, :, :-1], alpha=0.25, out=wide[:, :, 1:, 0])
+    torch.add(near[:, :, :-1], u[:, :, 1:], alpha=0.25, out=wide[:, :, :-1, 1])
+    wide[:, :, 0, 0], wide[:, :, -1, 1] = u[:, :, 0], u[:, :, -1]
+    return wide.flatten(2)
 
 
 def _dot(a: Grids, b: Grids) -> Float[Tensor, "pictures 1 1"]:

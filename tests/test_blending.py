@@ -230,6 +230,20 @@ def test_the_number_of_steps_hardly_grows_with_the_picture(photos):
     assert steps[1] - steps[0] <= 2
 
 
+@pytest.mark.parametrize("kind", ["ellipse", "square", "ragged"])
+def test_four_steps_are_enough_for_masks_of_any_outline(kind, photos, rng):
+    size = 512
+    coffee, rocket = (interpolate(p[None], size=(size, size), mode="bilinear")[0] for p in photos)
+    axis = (torch.arange(size) - size / 2) / size
+    mask = {"ellipse": axis[:, None] ** 2 + axis**2 < 0.5 / torch.pi,
+            "square": (axis[:, None].abs() < 0.25) & (axis.abs() < 0.25),
+            "ragged": blobs(rng, size, size, 32, 0.5)}[kind]
+    solution = seamless_clone(coffee, rocket, mask)
+    assert solution.converged and len(solution.residuals) <= 4
+    exact = seamless_clone(coffee.double(), rocket.double(), mask, tol=1e-8).value
+    assert (solution.value - exact).abs().max() <= QUANTUM
+
+
 def test_the_solution_minimises_the_guidance_energy(rng):
     target, mask = torch.rand(1, 20, 20, generator=rng), blobs(rng, 20, 20, 5, 0.5)
     field = torch.randn(2, 1, 20, 20, generator=rng)

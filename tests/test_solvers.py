@@ -83,7 +83,7 @@ def test_bands_of_rows_do_not_change_the_answer(rng, monkeypatch, rows):
     torch.testing.assert_close(answers[0], answers[1], atol=1e-10, rtol=0)
 
 
-def test_a_v_cycle_beats_plain_conjugate_gradients_and_does_not_slow_with_size(rng):
+def test_an_f_cycle_beats_plain_conjugate_gradients_and_does_not_slow_with_size(rng):
     steps = []
     for size in (64, 256):
         y, x = torch.meshgrid(torch.linspace(-1, 1, size), torch.linspace(-1, 1, size),

@@ -63,7 +63,7 @@ def blend_poisson(
         mask: Ω, of any shape; pixels outside it come back bit for bit.
         tol: stop once at most this is missing in any pixel, in intensity, as far as the last
             steps tell. The default leaves every pixel within 1/512 of the exact minimum.
-        max_steps: give up after so many steps; 5 to 7 are usual at every size.
+        max_steps: give up after so many steps; 3 to 5 are usual at every size.
         callback: called at each step with its number and the current picture.
     Returns:
         `value` is the picture, unclamped; `residuals` the estimates of what is missing.
