@@ -24,7 +24,7 @@ TOOLS = (
     "LiveImage", "BlendTool", "SmoothTool", "WarpTool", "LatentTool", "PaintTool", "DirectionTool",
     "TransferTool",
 )
-MAX_BYTES = 500_000
+MAX_BYTES = 600_000
 MAX_CELL_LINES = 12
 HEADER = ("question", "goals", "minutes", "prerequisites", "paper", "lecture slide")
 MACHINE_PATH = re.compile(
