@@ -17,7 +17,7 @@ from torch import Tensor
 from course_lib.checks import require_count, require_image
 from course_lib.images import crop_square
 from course_lib.shapes import Image, Points
-from course_lib.transfer import apply_change
+from course_lib.transfer import Change, apply_change
 
 Place = Sequence[float]
 """(x, y) in pixels, (0, 0) being the centre of the top left pixel."""
@@ -150,11 +150,9 @@ def carry_back(
     weight = _fade(frame, photo, shares, BLUR / flow.shape[-1])
     moved = torch.einsum("ij,jhw->ihw", frame._turn(photo), fields[:2]) * pace
     moved = moved * photo.new_tensor([columns, rows])[:, None, None] / size[:, None, None]
-    still = torch.eye(3, 4).to(photo)[..., None, None]
-    recolored = still + weight * (fields[2:14].unflatten(0, (3, 4)) - still)
+    change = Change(moved, fields[2:14].unflatten(0, (3, 4)), fields[14:]).within(weight)
     answer = photo.clone()
-    answer[:, top:bottom, left:right] = apply_change(
-        part, weight * moved, recolored, weight * fields[14:])
+    answer[:, top:bottom, left:right] = apply_change(part, *change)
     return answer
 
 
