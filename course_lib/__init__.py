@@ -2,14 +2,14 @@
 
 In reading order, each module uses only the ones before it:
 
-- vocabulary: `shapes`, `results`, `checks`, `keeping`, `writing`
+- vocabulary: `shapes`, `results`, `checks`, `caching`, `writing`
 - what comes in: `pixels`, `images`, `weights`
 - classical methods, and their tools: `gradients`, `solvers` · `smoothing`, `blending`, `warping`,
   `energies`
 - the manifold: `generators`
 - what "close" means, and what a picture shows: `lite0`, `losses`, `encoders`, `classifiers`
 - photos onto it: `descent`, `projection`, `familiarity`, `tuning`
-- edits on it: `guidance`, `transfer`, `framing`, `directions`, `naming`, `sessions`
+- edits on it: `guidance`, `transfer`, `framing`, `directions`, `sessions`
 - what is measured and shown: `metrics`, `plotting`, `feedback`, `widgets`
 - how the weights were made: `training`
 """

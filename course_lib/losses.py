@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from course_lib.caching import Cache
 from course_lib.checks import (
     require_count,
     require_image,
@@ -19,7 +20,6 @@ from course_lib.checks import (
     require_same_shape,
 )
 from course_lib.generators.base import Generator
-from course_lib.keeping import Kept
 from course_lib.lite0 import arrange_pictures, load_lite0
 from course_lib.shapes import Image
 from course_lib.weights import import_torchvision
@@ -88,7 +88,7 @@ class FeatureLoss:
     """
 
     def __init__(self, look: Callable[[Tensor], list[Tensor]]) -> None:
-        self._look, self._kept = look, Kept()
+        self._look, self._kept = look, Cache()
 
     def __call__(self, image: Image, target: Image) -> Float[Tensor, " batch"]:
         """The distance of each pair."""

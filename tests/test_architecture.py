@@ -12,9 +12,9 @@ HOUSE = Path(__file__).parents[1] / "course_lib"
 
 # The syllabus. A module imports only what stands before it.
 READING_ORDER = """
-    shapes results checks keeping writing  pixels images weights  gradients solvers
+    shapes results checks caching writing  pixels images weights  gradients solvers
     smoothing blending warping energies  generators  lite0 losses encoders classifiers
-    descent projection familiarity tuning  guidance transfer framing directions naming  sessions
+    descent projection familiarity tuning  guidance transfer framing directions  sessions
     text metrics
     plotting feedback  widgets  training
 """.split()
@@ -35,14 +35,14 @@ ROOMS = {
     "weights": "files checkpoints unpickling flattening downloads".split(),
     "guidance": "axes strokes drag editing".split(),
     "blending": "placing poisson modes".split(),
-    "directions": "moving moments components boundaries effects".split(),
-    "transfer": "flow morph alternatives".split(),
+    "directions": "moving moments unsupervised supervised effects naming".split(),
+    "transfer": "flow apply alternatives".split(),
     "sessions": "editing photo".split(),
 }
 
 METHODS = """
     losses encoders classifiers descent projection familiarity tuning guidance transfer framing
-    directions naming sessions text metrics
+    directions sessions text metrics
 """.split()
 MAX_LINES = 300
 STILL_LONG = {"solvers", "guidance.editing"}  # to be split; nothing is to be added here

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from course_lib.directions import Directions, ganspace, move, sefa
-from course_lib.naming import load_directions
+from course_lib.directions.naming import load_directions
 from course_lib.plotting import tile
 from course_lib.widgets import sweep
 from course_lib.widgets.canvas import encode

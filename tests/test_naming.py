@@ -9,14 +9,14 @@ import torch.nn.functional as F
 from course_lib.classifiers import Classifier, ClassifierConfig, load_classifier
 from course_lib.directions import Directions
 from course_lib.directions.effects import attribute_effects, effect_table, side_effects
-from course_lib.generators import load_generator
-from course_lib.naming import (
+from course_lib.directions.naming import (
     NamedDirection,
     contact_sheet,
     load_directions,
     save_direction,
     shipped_directions,
 )
+from course_lib.generators import load_generator
 from course_lib.training.names import NAMES
 from tests.toys import Painter, tame
 

@@ -8,8 +8,8 @@ import PIL.Image
 import pytest
 import torch
 
+from course_lib.directions.naming import NamedDirection
 from course_lib.familiarity import Familiarity
-from course_lib.naming import NamedDirection
 from course_lib.widgets import photo as module
 from course_lib.widgets.canvas import Canvas, Marks, Pair, Stroke
 from course_lib.widgets.photo import PhotoTool

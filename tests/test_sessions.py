@@ -3,9 +3,9 @@
 import pytest
 import torch
 
+from course_lib.directions.naming import NamedDirection
 from course_lib.framing import Frame
 from course_lib.guidance import ColorStroke
-from course_lib.naming import NamedDirection
 from course_lib.sessions import EditSession, PhotoSession
 from tests.toys import tame
 

@@ -1,12 +1,10 @@
 """Moving the latent code: z1 = z0 + Δz, with Δz computed offline.
 
-GANSpace finds directions by principal components, SeFa from the weights alone (`components`),
-annotated directions from labels (`boundaries`); `moving` applies them, and `effects` measures
-what they change.
+Without labels, GANSpace finds directions by principal components, SeFa from the weights alone
+(`unsupervised`); with labels, they are the normals of boundaries (`supervised`). `moving` applies
+them, `effects` measures what they change, and `naming` keeps what somebody has named.
 """
 
-from course_lib.directions.boundaries import annotated, annotated_by_score
-from course_lib.directions.components import ganspace, principal_components, sefa
 from course_lib.directions.moving import (
     Direction,
     Directions,
@@ -14,6 +12,8 @@ from course_lib.directions.moving import (
     set_coordinate,
     with_spread,
 )
+from course_lib.directions.supervised import annotated, annotated_by_score
+from course_lib.directions.unsupervised import ganspace, principal_components, sefa
 
 __all__ = [
     "Direction", "Directions", "annotated", "annotated_by_score", "ganspace", "move",

@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from course_lib.caching import Cache
 from course_lib.checks import (
     require_count,
     require_floats,
@@ -25,7 +26,6 @@ from course_lib.generators.cards import Card, Cards
 from course_lib.generators.interpolation import interpolate
 from course_lib.generators.loading import find_prefix, load_frozen, select_prefix
 from course_lib.generators.spaces import Space, chosen_rows
-from course_lib.keeping import Kept
 from course_lib.shapes import Image, Latent
 
 __all__ = [
@@ -61,7 +61,7 @@ class Generator(nn.Module, Capabilities, ABC):
 
     def __init__(self):
         super().__init__()
-        self._measured = Kept()
+        self._measured = Cache()
 
     @property
     def noise_shapes(self) -> tuple[tuple[int, int], ...]:

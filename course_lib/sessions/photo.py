@@ -13,13 +13,13 @@ from torch import Tensor
 
 from course_lib.checks import require_image
 from course_lib.directions import move
+from course_lib.directions.naming import shipped_directions
 from course_lib.encoders import has_inverse
 from course_lib.familiarity import judge_familiarity
 from course_lib.framing import Frame, carry_back
 from course_lib.generators.base import Generator
 from course_lib.guidance import Anything, ColorStroke, Constraint, Drag
 from course_lib.guidance.strokes import along_ways
-from course_lib.naming import shipped_directions
 from course_lib.projection import Projection, project
 from course_lib.results import Callback
 from course_lib.sessions.editing import EditSession
@@ -31,7 +31,7 @@ from course_lib.transfer import (
     trust_projection,
     unchanged,
 )
-from course_lib.transfer.morph import MORPH_SMOOTHNESS
+from course_lib.transfer.apply import MORPH_SMOOTHNESS
 
 PREVIEW = 512  # pixels: the longer side of the photo as it is shown while an edit is under way
 COARSE = 64  # pixels: at most, the side at which motion is found for a preview

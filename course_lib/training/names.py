@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import torch
 
 from course_lib.directions import Directions, ganspace, sefa, with_spread
+from course_lib.directions.naming import SHIPPED, NamedDirection, save_direction
 from course_lib.generators import load_generator
 from course_lib.generators.base import Generator
-from course_lib.naming import SHIPPED, NamedDirection, save_direction
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,7 @@
 """Edit transfer: an edit of the projection, carried back to the photo by motion and colour."""
 
 from course_lib.transfer.alternatives import add_change, blend_change, enlarge_edit
-from course_lib.transfer.flow import (
-    Transfer,
-    doubled,
-    estimate_flow_and_color,
-    recolored,
-    unchanged,
-    warped,
-)
-from course_lib.transfer.morph import (
+from course_lib.transfer.apply import (
     Change,
     Morph,
     apply_change,
@@ -17,6 +9,14 @@ from course_lib.transfer.morph import (
     guided_upsample,
     transfer_edit,
     trust_projection,
+)
+from course_lib.transfer.flow import (
+    Transfer,
+    doubled,
+    estimate_flow_and_color,
+    recolored,
+    unchanged,
+    warped,
 )
 
 __all__ = [

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from course_lib.checks import require_count
 from course_lib.directions import Direction, Directions, move, with_spread
+from course_lib.directions.naming import NamedDirection, save_direction
 from course_lib.generators.base import Generator
-from course_lib.naming import NamedDirection, save_direction
 from course_lib.plotting import tile
 from course_lib.shapes import Image, Latent
 from course_lib.widgets.canvas import Canvas

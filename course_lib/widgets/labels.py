@@ -19,9 +19,9 @@ from torch import Tensor
 
 from course_lib.checks import require_count, require_option
 from course_lib.directions import Direction, Directions, annotated, with_spread
+from course_lib.directions.naming import contact_sheet
 from course_lib.generators.base import Generator
 from course_lib.images import to_uint8
-from course_lib.naming import contact_sheet
 from course_lib.plotting import tile
 from course_lib.widgets.browser import read_script, read_style
 from course_lib.widgets.canvas import encode

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from course_lib.directions import Direction, move
+from course_lib.directions.moving import Direction, move
 from course_lib.generators.base import Generator
 from course_lib.shapes import Latent
 from course_lib.weights.files import ASSETS, to_path

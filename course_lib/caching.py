@@ -9,7 +9,7 @@ from torch import Tensor
 Value = TypeVar("Value")
 
 
-class Kept:
+class Cache:
     """One value a key, with copies of the tensors that it was computed from."""
 
     def __init__(self) -> None:
