@@ -15,6 +15,9 @@ Image = Float[Tensor, "*batch channels height width"]
 Pictures = Sequence[Float[Tensor, "_ _ _"]]
 """Pictures to look at side by side, (1 or 3, height, width), each of its own size."""
 
+Grids = Float[Tensor, "pictures height width"]
+"""Unknowns on the pixel grid, one number a pixel: several systems that are solved at once."""
+
 Mask = Bool[Tensor, "height width"]
 """Ω: True where the picture may change."""
 

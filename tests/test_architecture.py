@@ -34,6 +34,7 @@ ROOMS = {
                 "projection directions histograms transfer wishes guidance".split(),
     "weights": "files checkpoints unpickling flattening downloads".split(),
     "guidance": "axes strokes drag editing".split(),
+    "solvers": "conjugate_gradients multigrid fourier lbfgs".split(),
     "blending": "placing poisson modes".split(),
     "directions": "moving moments unsupervised supervised effects naming".split(),
     "transfer": "flow apply alternatives".split(),

@@ -73,7 +73,7 @@ def test_bands_of_rows_do_not_change_the_answer(rng, monkeypatch, rows):
     b = torch.randn(1, *inside.shape, generator=rng, dtype=torch.float64) * inside
     answers = []
     for band in (10**9, rows * inside.shape[1]):
-        monkeypatch.setattr("course_lib.solvers.BAND", band)
+        monkeypatch.setattr("course_lib.solvers.multigrid.BAND", band)
         grid = Multigrid(inside, pictures=1, dtype=b.dtype)
         solution = conjugate_gradient(
             grid.operator, b, precondition=grid.precondition, tol=1e-12, max_steps=50

@@ -125,6 +125,8 @@ def unchanged(image: Image) -> Transfer:
 class _Energy:
     """The lecture's energy at one resolution, and the step that lowers it.
 
+    Lesson 09 does this plainly, for the motion alone, in "Part 1: optical flow in a few lines".
+
     Its unknowns are 14 fields: u and v, in pixels of the full resolution, and the rows of A.
     """
 
@@ -186,12 +188,7 @@ class _Energy:
         def operator(d: Tensor) -> Tensor:
             return transposed(jacobian(d)) - self.smoothness * laplacian(d)
 
-        # The preconditioner inverts each pixel's own 14 equations, by 3 (Woodbury).
-        own = 4 * self.smoothness
-        by_motion = torch.einsum("kihw,kjhw->hwij", along, along) / own[0, 0, 0]
-        by_color = 1 + p.square().sum(dim=0) / own[-1, 0, 0]
-        inverse = torch.linalg.inv(by_motion + by_color[..., None, None] * torch.eye(3).to(p))
-        inverse = inverse.permute(2, 3, 0, 1).contiguous()
+        own, inverse = 4 * self.smoothness, self._invert_pixels(along, p)
 
         def precondition(r: Tensor) -> Tensor:
             found = (inverse * jacobian(r / own)).sum(dim=1)
@@ -204,6 +201,18 @@ class _Energy:
             lambda d: operator(d.view_as(fields)).view(one), b.view(one), tol=TOL,
             precondition=lambda r: precondition(r.view_as(fields)).view(one), max_steps=40,
         ).value.view_as(fields)
+
+    def _invert_pixels(self, along: Tensor, p: Tensor) -> Float[Tensor, "3 3 height width"]:
+        """(1 + J D⁻¹ Jᵀ)⁻¹ at each pixel, where D = 4 σ is what a field weighs by itself.
+
+        A pixel alone, without its neighbours, has 14 equations: (D + Jᵀ J) d = b. By Woodbury's
+        identity d = D⁻¹ (b - Jᵀ (1 + J D⁻¹ Jᵀ)⁻¹ J D⁻¹ b), which inverts 3 x 3 instead.
+        """
+        own = 4 * self.smoothness
+        by_motion = torch.einsum("kihw,kjhw->hwij", along, along) / own[0, 0, 0]
+        by_color = 1 + p.square().sum(dim=0) / own[-1, 0, 0]
+        inverse = torch.linalg.inv(by_motion + by_color[..., None, None] * torch.eye(3).to(p))
+        return inverse.permute(2, 3, 0, 1).contiguous()
 
 
 def warped(

@@ -1,73 +1,14 @@
-"""Linear systems on the pixel grid: conjugate gradients, multigrid, and a direct solve by FFT.
-
-And for what is not linear: L-BFGS.
-"""
-
-import math
-from collections.abc import Callable
+"""Multigrid for the Laplacian on a region: the matrix, and what nearly inverts it."""
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn.functional import pad
 
-from course_lib.results import Callback, Solution
+from course_lib.shapes import Grids
 
-Grids = Float[Tensor, "pictures height width"]
 Band = Float[Tensor, "pictures rows width"]
-Rows = Float[Tensor, "batch n"]
 CoarseGrids = Float[Tensor, "pictures coarse_height coarse_width"]
-
-
-def conjugate_gradient(
-    operator: Callable[[Grids], Grids],
-    b: Grids,
-    *,
-    precondition: Callable[[Grids], Grids] = lambda residual: residual,
-    tol: float,
-    max_steps: int,
-    callback: Callback | None = None,
-) -> Solution:
-    """Solve A u = b for several pictures at once, A symmetric and positive definite.
-
-    The flexible variant: `precondition` need not be symmetric, nor the same at each step.
-
-    Source: Hestenes and Stiefel, 1952; Notay, "Flexible Conjugate Gradients", 2000.
-
-    Args:
-        operator: u ↦ A u, applied to each picture.
-        b: the right-hand sides.
-        precondition: r ↦ z ≈ A⁻¹ r.
-        tol: stop once at most this is missing from any number of u, in its unit: the sum of the
-            steps to come, if they go on shrinking as the last one did.
-        max_steps: give up after so many steps.
-        callback: called with the step's number and the current u.
-    Returns:
-        `residuals` holds what is missing after each step, by that estimate.
-    """
-    u, r, missing, last = torch.zeros_like(b), b.clone(), [], 0.0
-    p = a_p = p_a_p = None
-    for step in range(max_steps):
-        z = precondition(r)
-        if p is None:
-            p = z.clone()
-        else:  # make the new direction A-orthogonal to the last one
-            p.mul_(-_ratio(_dot(z, a_p), p_a_p)).add_(z)
-        a_p = operator(p)
-        p_a_p = _dot(p, a_p)
-        length = _ratio(_dot(p, r), p_a_p)
-        u.addcmul_(length, p)
-        r.addcmul_(length, a_p, value=-1)
-        change = float((length.flatten() * _largest(p)).abs().max())
-        shrink = min(max(change / last, 1 / 8), 0.9) if last else 0.5
-        missing.append(change * shrink / (1 - shrink))
-        last = change
-        if callback is not None:
-            callback(step, u)
-        if missing[-1] <= tol:
-            break
-    return Solution(u, torch.tensor(missing), missing[-1] <= tol)
-
 
 BAND = 400_000  # numbers in a band
 COARSEST = 8  # pixels along a side, from where on a dense inverse is the fastest
@@ -82,6 +23,8 @@ class Multigrid:
 
     (A u)_p = Σ_q (u_p - u_q) over the neighbours q of p inside the picture, for p in Ω; u = 0
     outside Ω (Dirichlet). Neighbours beyond the picture's border are dropped (Neumann).
+
+    What this does fast, lesson 01 writes down plainly in "Part 2: the discrete Poisson equation".
 
     Each level halves the resolution. A coarse pixel is in Ω if any of its four fine pixels is.
     What ties a pixel to the zeros outside Ω is kept as one conductance a pixel. A coarse pixel
@@ -199,85 +142,6 @@ class Level:
                 e[:, here].addcmul_(omega, fine[:, : len(omega)])
 
 
-def solve_screened(b: Float[Tensor, "*shape"], closeness: float) -> Float[Tensor, "*shape"]:
-    """Solve (λ - Δ) u = b directly on the whole picture, missing neighbours dropped (Neumann).
-
-    The mirrored picture is periodic, and the FFT turns the Laplacian of a periodic picture
-    into a product: Frankot and Chellappa, 1988.
-
-    Args:
-        b: the right-hand side, (..., height, width).
-        closeness: λ, above 0.
-    """
-    height, width = b.shape[-2:]
-    mirrored = torch.cat([b, b.flip(-1)], -1)
-    mirrored = torch.cat([mirrored, mirrored.flip(-2)], -2)
-    like = {"dtype": b.dtype, "device": b.device}
-    waves_y = 2 - 2 * torch.cos(2 * torch.pi * torch.fft.fftfreq(2 * height, **like))
-    waves_x = 2 - 2 * torch.cos(2 * torch.pi * torch.fft.rfftfreq(2 * width, **like))
-    spectrum = torch.fft.rfft2(mirrored) / (closeness + waves_y[:, None] + waves_x)
-    return torch.fft.irfft2(spectrum, s=mirrored.shape[-2:])[..., :height, :width]
-
-
-class LBFGS:
-    """Many separate minimisations in step: one value and gradient of each trial at a time.
-
-    A trial that is low enough (Armijo) is accepted, and the next one is a step of length 1 along
-    the quasi-Newton direction; otherwise the step is shortened to the parabola's minimum.
-
-    Source: Nocedal and Wright, "Numerical Optimization", 2nd ed., algorithms 3.1 and 7.4.
-
-    Attributes:
-        point: the best so far, (batch, n).
-        trial: where to evaluate next, (batch, n).
-    """
-
-    def __init__(self, start: Rows, memory: int = 50):
-        self.point, self.trial, self.memory = start, start, memory
-        self.value = start.new_full((len(start),), math.inf)
-        self.slope, self.direction = torch.zeros_like(start), torch.zeros_like(start)
-        self.length = start.new_ones(len(start))
-        self.pairs: list[tuple[Tensor, Tensor, Tensor]] = []  # s, y, 1 / s·y (0: no pair)
-        self.scale: Tensor | None = None
-
-    def answer(self, value: Float[Tensor, " batch"], slope: Rows) -> Bool[Tensor, " batch"]:
-        """Take in the trials' values and gradients; which of them were accepted."""
-        promised = _rows_dot(self.slope, self.direction) * self.length  # by the slope, negative
-        better = value <= self.value + 1e-4 * promised
-        accept = better[:, None]
-        if self.scale is None:
-            self.scale = 1 / slope.norm(dim=1).clamp(min=1e-12)  # the first step has length 1
-        else:
-            self._remember(torch.where(accept, self.trial - self.point, 0),
-                           torch.where(accept, slope - self.slope, 0))
-        lowest = -promised / (2 * (value - self.value - promised))  # of the parabola
-        self.length = torch.where(better, 1, self.length * lowest.clamp(0.1, 0.5).nan_to_num(0.5))
-        self.point = torch.where(accept, self.trial, self.point)
-        self.value = torch.where(better, value, self.value)
-        self.slope = torch.where(accept, slope, self.slope)
-        self.direction = torch.where(accept, -self._inverse_hessian_times(self.slope),
-                                     self.direction)
-        self.trial = self.point + self.length[:, None] * self.direction
-        return better
-
-    def _remember(self, s: Tensor, y: Tensor) -> None:
-        product = _rows_dot(s, y)
-        useful = product > 1e-10
-        self.pairs = [*self.pairs, (s, y, torch.where(useful, 1 / product, 0))][-self.memory :]
-        self.scale = torch.where(useful, product / _rows_dot(y, y), self.scale)
-
-    def _inverse_hessian_times(self, vector: Tensor) -> Tensor:
-        """The two loops over the remembered pairs."""
-        shares = []
-        for s, y, rho in reversed(self.pairs):
-            shares.append(rho * _rows_dot(s, vector))
-            vector = vector - shares[-1][:, None] * y
-        vector = self.scale[:, None] * vector
-        for s, y, rho in self.pairs:
-            vector = vector + (shares.pop() - rho * _rows_dot(y, vector))[:, None] * s
-        return vector
-
-
 def _dense_inverse(omega: Tensor, tie: Tensor) -> Float[Tensor, "pixels pixels"]:
     pixels = omega.numel()
     basis = torch.eye(pixels, dtype=omega.dtype, device=omega.device)
@@ -318,22 +182,3 @@ def _double_width(u: CoarseGrids) -> Float[Tensor, "pictures coarse_height doubl
     torch.add(near[:, :, :-1], u[:, :, 1:], alpha=0.25, out=wide[:, :, :-1, 1])
     wide[:, :, 0, 0], wide[:, :, -1, 1] = u[:, :, 0], u[:, :, -1]
     return wide.flatten(2)
-
-
-def _dot(a: Grids, b: Grids) -> Float[Tensor, "pictures 1 1"]:
-    # Per picture, which is three times as fast as a product and a sum, or as a batched product.
-    pairs = zip(a.flatten(1), b.flatten(1), strict=True)
-    return torch.stack([x.dot(y) for x, y in pairs])[:, None, None]
-
-
-def _rows_dot(a: Rows, b: Rows) -> Float[Tensor, " batch"]:
-    return (a * b).sum(dim=1)
-
-
-def _largest(p: Grids) -> Float[Tensor, " pictures"]:
-    bounds = [torch.stack(torch.aminmax(picture)) for picture in p]  # three times faster than abs
-    return torch.stack(bounds).abs().amax(1)
-
-
-def _ratio(a: Tensor, b: Tensor) -> Tensor:
-    return a / b.masked_fill(b == 0, 1)
