@@ -15,7 +15,7 @@ from torch import Tensor
 from course_lib.checks import require_count, require_number
 from course_lib.generators.base import Generator
 from course_lib.losses import Loss, fix_target
-from course_lib.results import Callback
+from course_lib.results import CLOSE_TO_PHOTO, ON_MANIFOLD, Callback, should_stop
 from course_lib.solvers import LBFGS
 
 
@@ -47,7 +47,7 @@ class Energy:
         self.generator, self.space, self.prior = generator, space, prior
         self.distance_to_photo = fix_target(loss, targets)
         self.codes = generator.space(space)
-        self.history = {"close to the photo": [], "on the manifold": []}
+        self.history = {CLOSE_TO_PHOTO: [], ON_MANIFOLD: []}
 
     def repeat_last(self, where: Tensor) -> None:
         """Let the last entry repeat the one before for the photos whose trial was refused."""
@@ -65,8 +65,8 @@ class Energy:
                 f"number a picture, averaged over the other axes only."
             )
         distance = self.codes.to_deviations(latent).square().flatten(1).mean(dim=1)
-        self.history["close to the photo"].append(close.detach().cpu())
-        self.history["on the manifold"].append((self.prior * distance).detach().cpu())
+        self.history[CLOSE_TO_PHOTO].append(close.detach().cpu())
+        self.history[ON_MANIFOLD].append((self.prior * distance).detach().cpu())
         energy = close + self.prior * distance
         if noise:
             energy = energy + 1e5 * noise_structure(noise)
@@ -95,7 +95,7 @@ def descend_adam(
         energies.sum().backward()
         optimizer.step()
         _renormalize(free)
-        if _should_stop(options, step, image) or _has_stalled(energy, options):
+        if should_stop(options.callback, step, image) or _has_stalled(energy, options):
             break
     return latent.detach(), [one.detach() for one in free] or None
 
@@ -121,7 +121,7 @@ def descend_lbfgs(
         slopes = torch.autograd.grad(energies.sum(), trial)
         better = search.answer(energies.detach(), pack(list(slopes)))
         energy.repeat_last(~better)
-        if _should_stop(options, step, image) or _has_stalled(energy, options):
+        if should_stop(options.callback, step, image) or _has_stalled(energy, options):
             break
     found = unpack(search.point)
     return found[0], found[1:] or None
@@ -158,17 +158,8 @@ def _renormalize(noise: list[Tensor]) -> None:
         one *= (one.square().mean(dim=(1, 2), keepdim=True) + 1e-8).rsqrt()
 
 
-def _should_stop(options: Options, step: int, image: Tensor) -> bool:
-    try:
-        if options.callback:
-            options.callback(step, image.detach())
-    except StopIteration:
-        return True
-    return False
-
-
 def _has_stalled(energy: Energy, options: Options) -> bool:
-    losses, patience = energy.history["close to the photo"], options.patience
+    losses, patience = energy.history[CLOSE_TO_PHOTO], options.patience
     if patience is None or len(losses) <= patience:
         return False
     before = torch.stack(losses[:-patience]).min(dim=0).values

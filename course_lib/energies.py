@@ -4,6 +4,7 @@ import torch
 
 from course_lib.blending import Canvas, guidance_energy
 from course_lib.gradients import gradient
+from course_lib.results import CLOSE_TO_INPUT, FOLDED, HANDLES, SOURCE_GRADIENTS
 from course_lib.shapes import Image, Mask, Points
 from course_lib.warping import deform_points
 
@@ -28,7 +29,7 @@ def clone_energies(
         image[..., *there], gradient(source[..., *here]), mask[here]
     ) if inside.any() else 0.0
     outside = float(((image - target) * ~inside).square().sum())
-    return {"close to the input": outside, "the source's gradients": gradients}
+    return {CLOSE_TO_INPUT: outside, SOURCE_GRADIENTS: gradients}
 
 
 def paste(
@@ -64,9 +65,9 @@ def warp_energies(
     area = right[..., 0] * down[..., 1] - right[..., 1] * down[..., 0]
     missed = deform_points(handles, handles, moved_handles, **options) - moved_handles
     return {
-        "close to the input": float((moved - places).norm(dim=-1).mean()),
-        "the handles": float(missed.norm(dim=-1).max()) if len(missed) else 0.0,
-        "folded": 100 * float((area < 0).float().mean()) if area.numel() else 0.0,
+        CLOSE_TO_INPUT: float((moved - places).norm(dim=-1).mean()),
+        HANDLES: float(missed.norm(dim=-1).max()) if len(missed) else 0.0,
+        FOLDED: 100 * float((area < 0).float().mean()) if area.numel() else 0.0,
     }
 
 

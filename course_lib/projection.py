@@ -34,7 +34,7 @@ from course_lib.descent import (
 from course_lib.encoders import invert
 from course_lib.generators.base import Generator
 from course_lib.losses import Loss, lite0_loss, perceptual_loss, pixel_loss, weighted_sum
-from course_lib.results import Callback
+from course_lib.results import CLOSE_TO_PHOTO, Callback
 from course_lib.shapes import Image, Latent
 
 __all__ = [
@@ -123,24 +123,29 @@ def project(
     latent = initial_latent(generator, repeated, space, init, rng)
     if optimizer == "lbfgs" and isinstance(init, str) and init == "mean":
         # Where z = 0 there is no slope; Adam's noise leads away from there, too.
-        deviation = generator.latent_std(space)
-        latent = latent + latent_noise * deviation * torch.randn(latent.shape, generator=rng).to(
-            latent)
+        jitter = torch.randn(latent.shape, generator=rng).to(latent)
+        latent = latent + latent_noise * generator.latent_std(space) * jitter
     noise = [torch.randn(len(repeated), *size, generator=rng).to(targets)
              for size in generator.noise_shapes] or None
     energy = Energy(generator, repeated, space, loss, prior)
     descend = descend_adam if optimizer == "adam" else descend_lbfgs
     latent, noise = descend(energy, latent, noise, options)
-    with torch.no_grad():
-        image = generator.decode(latent, space=space, noise=noise)
-        final = energy.distance_to_photo(image).unflatten(0, (-1, starts))
-    best = final.argmin(dim=1) + torch.arange(len(targets), device=final.device) * starts
-    history = {name: torch.stack(terms) if terms else torch.zeros(0, len(repeated))
+    return _keep_best(energy, latent, noise, starts, begin)
+
+
+@torch.no_grad()
+def _keep_best(
+    energy: Energy, latent: Tensor, noise: list[Tensor] | None, starts: int, begin: float
+) -> Projection:
+    """Of each photo's tries, which stand side by side, the one that came closest."""
+    image = energy.generator.decode(latent, space=energy.space, noise=noise)
+    final = energy.distance_to_photo(image).unflatten(0, (-1, starts))
+    best = final.argmin(dim=1) + torch.arange(len(final), device=final.device) * starts
+    history = {name: (torch.stack(terms) if terms else torch.zeros(0, len(latent)))[:, best.cpu()]
                for name, terms in energy.history.items()}
     return Projection(
-        latent[best], space, [one[best] for one in noise] if noise else None, image[best],
-        history["close to the photo"][:, best.cpu()],
-        {name: terms[:, best.cpu()].mean(dim=1) for name, terms in history.items()},
+        latent[best], energy.space, [one[best] for one in noise] if noise else None, image[best],
+        history[CLOSE_TO_PHOTO], {name: terms.mean(dim=1) for name, terms in history.items()},
         time.perf_counter() - begin,
     )
 

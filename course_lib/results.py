@@ -7,7 +7,20 @@ from jaxtyping import Float
 from torch import Tensor
 
 Callback = Callable[[int, Tensor], object]
-"""Called at each step with its number and the current answer."""
+"""Called at each step with its number and the current answer.
+
+Where a method says so, it may raise `StopIteration` to end with what was found until then.
+"""
+
+# The names of an energy's terms; those of an edit's strokes are made from the strokes.
+CLOSE_TO_INPUT = "close to the input"
+CLOSE_TO_PHOTO = "close to the photo"
+CLOSE_TO_GENERATOR = "close to the old generator"
+ON_MANIFOLD = "on the manifold"
+GRADIENTS = "gradients"
+SOURCE_GRADIENTS = "the source's gradients"
+HANDLES = "the handles"
+FOLDED = "folded"
 
 
 @dataclass(frozen=True)
@@ -26,3 +39,13 @@ class Solution:
     residuals: Float[Tensor, " steps"]
     converged: bool
     energies: Mapping[str, Float[Tensor, " steps"]] = field(default_factory=dict)
+
+
+def should_stop(callback: Callback | None, step: int, value: Tensor) -> bool:
+    """Tell the callback, if there is one; whether it asks for an end, by `StopIteration`."""
+    try:
+        if callback is not None:
+            callback(step, value.detach())
+    except StopIteration:
+        return True
+    return False

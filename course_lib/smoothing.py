@@ -21,7 +21,7 @@ from torch.nn.functional import mse_loss
 
 from course_lib.checks import require_callback, require_image, require_number
 from course_lib.gradients import gradient
-from course_lib.results import Callback, Solution
+from course_lib.results import CLOSE_TO_INPUT, GRADIENTS, Callback, Solution, should_stop
 from course_lib.shapes import Image
 
 AGREEMENT = 1e-2  # ∇S and (h, v) differ by at most 1% of the input's gradient: none to see
@@ -51,7 +51,8 @@ def smooth_l0(
         beta_growth: κ, the factor from one β to the next. 2 is the paper's (22 steps at
             λ = 0.02); 8 takes 8 steps, a preview for moving sliders; 1.05 is the most careful.
         beta_max: the last β stays below it.
-        callback: called as callback(step, picture) after each step.
+        callback: called as callback(step, picture) after each step; it may raise `StopIteration`
+            to end with what was found until then.
     Returns:
         `value` is S. `energies` has, after each step and summed over a batch, "close to the
         input", Σ (S - I)², and "gradients", λ C(h, v): (h, v) has exact zeros, S itself only
@@ -70,8 +71,9 @@ def smooth_l0(
         closeness = splitting.fit_picture(beta)
         steps.append((closeness, smoothness * kept))
         residuals.append(residual)
-        if callback is not None:
-            callback(len(steps) - 1, splitting.picture.reshape(image.shape).clone())
+        now = splitting.picture.reshape(image.shape)
+        if should_stop(callback, len(steps) - 1, now.clone() if callback else now):
+            break
         beta *= beta_growth
     value = splitting.picture.reshape(image.shape)
     converged = residuals[-1] <= AGREEMENT
@@ -244,7 +246,7 @@ def _slices(count: int, size: int) -> list[slice]:
 
 def _terms(image: Image, steps: list[tuple[float, float]]) -> dict[str, Float[Tensor, " steps"]]:
     closeness, gradients = image.new_tensor(steps).reshape(-1, 2).unbind(dim=1)
-    return {"close to the input": closeness, "gradients": gradients}
+    return {CLOSE_TO_INPUT: closeness, GRADIENTS: gradients}
 
 
 def _check(

@@ -20,7 +20,7 @@ from course_lib.checks import require_count, require_number, require_option, req
 from course_lib.generators.base import Generator
 from course_lib.losses import Loss, fix_target, pixel_loss
 from course_lib.projection import as_batch, default_loss
-from course_lib.results import Callback
+from course_lib.results import CLOSE_TO_GENERATOR, CLOSE_TO_PHOTO, Callback, should_stop
 from course_lib.shapes import Image, Latent
 
 STRENGTHS = {"weight": 0.1, "feature": 1.0, "locality": 30.0, None: 0.0}
@@ -68,6 +68,8 @@ def tune_generator(
             give up some closeness for a good part of the manifold.
         learning_rate: of Adam.
         rng: for the codes of "locality"; seeded with 0 if None.
+        callback: called with the step and the picture so far; it may raise `StopIteration` to end
+            with what was learnt until then.
     Raises:
         ValueError: an option is unknown, or the shapes don't fit the generator.
     """
@@ -81,13 +83,12 @@ def tune_generator(
     generator.require_latent(latent, space)
     if regularizer == "feature":
         generator.require_capability("features")
-    targets = as_batch(target, generator)
-    close = fix_target(loss or default_loss(generator), targets)
+    close = fix_target(loss or default_loss(generator), as_batch(target, generator))
     rng = rng or torch.Generator().manual_seed(0)
     tuned = copy.deepcopy(generator).requires_grad_(True)
     penalty = _penalty(regularizer, generator, tuned, latent, space, rng)
     optimizer = torch.optim.Adam(tuned.parameters(), lr=learning_rate)
-    energies = {"close to the photo": [], "close to the old generator": []}
+    energies = {CLOSE_TO_PHOTO: [], CLOSE_TO_GENERATOR: []}
     watched = _watched(tuned) if regularizer == "feature" else ()
     for step in range(steps):
         image, features = tuned.decode_with_features(latent, watched, space=space)
@@ -97,8 +98,8 @@ def tune_generator(
         optimizer.step()
         for history, term in zip(energies.values(), terms, strict=True):
             history.append(term.detach().cpu())
-        if callback:
-            callback(step, image.detach())
+        if should_stop(callback, step, image):
+            break
     tuned.requires_grad_(False)
     with torch.no_grad():
         image = tuned.decode(latent, space=space)

@@ -185,7 +185,7 @@ def test_a_stroke_is_obeyed_as_far_as_lambda_allows(generator, rng):
     outside = (found.image - before)[..., ~mask].square().mean()
     assert outside < 0.5 * (found.image - before)[..., mask].square().mean()
     starts = scatter(generator, z, 3, spread=0.1, rng=rng)
-    several = edit(generator, z, [stroke], begin=starts, steps=10)
+    several = edit(generator, z, [stroke], init=starts, steps=10)
     assert several.image.shape == (3, 3, 8, 8)
 
 
@@ -281,7 +281,7 @@ def test_large_codes_are_edited_without_a_matrix_of_their_square(rng):
 
     def work():
         starts = scatter(generator, z, 4, rng=rng)
-        edit(generator, z, [ColorStroke(mask, (1, 0, 0))], begin=starts, steps=3, frames=2)
+        edit(generator, z, [ColorStroke(mask, (1, 0, 0))], init=starts, steps=3, frames=2)
 
     used = peak_megabytes(work)
     if used is None:

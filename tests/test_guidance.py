@@ -15,7 +15,8 @@ from course_lib.guidance import (
     orientation_histograms,
     scatter,
 )
-from course_lib.guidance.editing import principal_axes, worth_showing
+from course_lib.guidance.axes import principal_axes
+from course_lib.guidance.candidates import worth_showing
 from course_lib.guidance.strokes import along_ways
 from course_lib.warping import warp_mls
 from tests.toys import Disc, tame
@@ -61,10 +62,10 @@ def test_the_stroke_term_is_the_mean_over_its_area(generator, start, patch):
 
 def test_only_the_rows_that_are_named_change(generator, start, patch):
     rows = generator.convert(start[:1], "w", "w_plus")
-    begin = rows + 0.1
-    found = edit(generator, rows, [ColorStroke(patch, (1, 0, 0))], space="w_plus", begin=begin,
+    init = rows + 0.1
+    found = edit(generator, rows, [ColorStroke(patch, (1, 0, 0))], space="w_plus", init=init,
                  layers=[0, 2], smoothness=0, steps=5)
-    changed = (found.latent - begin).abs().amax(dim=(0, 2)) > 1e-4
+    changed = (found.latent - init).abs().amax(dim=(0, 2)) > 1e-4
     assert changed.tolist() == [row in (0, 2) for row in range(rows.shape[1])]
     with pytest.raises(ValueError, match="have no rows to choose"):
         edit(generator, start, [ColorStroke(patch, (1, 0, 0))], layers=[0])
@@ -156,10 +157,10 @@ def test_a_wish_that_can_not_be_met_ends_nearest_and_says_how_far(generator, sta
 
 
 def test_scattered_starts_lie_around_z0_and_may_end_in_many_answers(generator, start, patch, rng):
-    begin = scatter(generator, start[:1], 5, spread=0.5, rng=rng)
-    assert begin.shape == (5, 8) and torch.equal(begin[:1], start[:1])
-    assert len(begin.unique(dim=0)) == 5
-    found = edit(generator, start[:1], [ColorStroke(patch, (1, 0, 0))], begin=begin, steps=5)
+    init = scatter(generator, start[:1], 5, spread=0.5, rng=rng)
+    assert init.shape == (5, 8) and torch.equal(init[:1], start[:1])
+    assert len(init.unique(dim=0)) == 5
+    found = edit(generator, start[:1], [ColorStroke(patch, (1, 0, 0))], init=init, steps=5)
     torch.testing.assert_close(found.origin, start[:1].expand(5, -1))
     assert len(found.image) == 5 and 1 <= found.shown <= 3
     rows = generator.convert(start[:1], "w", "w_plus")
@@ -171,7 +172,7 @@ def test_scattered_starts_lie_around_z0_and_may_end_in_many_answers(generator, s
 def test_going_on_starts_where_the_last_edit_ended(generator, start, patch):
     stroke = ColorStroke(patch, (1, 0, 0))
     first = edit(generator, start[:1], [stroke], steps=30, smoothness=0)
-    more = edit(generator, first.origin, [stroke], begin=first.latent, steps=5, smoothness=0)
+    more = edit(generator, first.origin, [stroke], init=first.latent, steps=5, smoothness=0)
     torch.testing.assert_close(more.frames[0], first.frames[0])
     assert more.energies["ColorStroke 1"][0] <= first.energies["ColorStroke 1"][-1] * 1.05
 
@@ -303,7 +304,7 @@ def drag(start, end, fixed=None) -> Drag:
     (lambda g, w, m: edit(g, w, [Anything(lambda image: torch.zeros(2))]), "does not follow"),
     (lambda g, w, m: edit(g, w, [Anything(3)]), "holds a int, which is no function"),
     (lambda g, w, m: edit(g, w, [ColorStroke(m, 0.5)]), "red, green and blue"),
-    (lambda g, w, m: edit(g, w, [ColorStroke(m, (1, 0, 0))], begin=w[:1]), "belongs to which"),
+    (lambda g, w, m: edit(g, w, [ColorStroke(m, (1, 0, 0))], init=w[:1]), "belongs to which"),
     (lambda g, w, m: edit(g, w, [SketchStroke(m, cell=0)]), "cell is 0"),
     (lambda g, w, m: edit(g, w, [WarpStroke(torch.ones(1, 2), torch.ones(2, 2))]), "equally many"),
     (lambda g, w, m: edit(g, w, [PatchMove(torch.ones(1, 2), 20 * torch.ones(1, 2))]), "outside"),

@@ -12,7 +12,7 @@ from skimage.feature import canny
 from course_lib.blending.poisson import TOL, blend_poisson, require_solvable, seamless_clone
 from course_lib.checks import require_image, require_number
 from course_lib.gradients import divergence, gradient
-from course_lib.results import Callback, Solution
+from course_lib.results import CLOSE_TO_INPUT, GRADIENTS, Callback, Solution
 from course_lib.shapes import Image, Mask
 from course_lib.solvers import solve_screened
 
@@ -178,8 +178,8 @@ def color_to_gray(image: Image, *, closeness: float = 0.01) -> Solution:
     # Its mean is 0, as no gradient asks for any other; a small λ would blow rounding up to one.
     gray = mean + change - change.mean((-2, -1), keepdim=True)
     terms = {
-        "close to the input": closeness * (gray - mean).square().sum()[None],
-        "gradients": (gradient(gray) - field).square().sum()[None],
+        CLOSE_TO_INPUT: closeness * (gray - mean).square().sum()[None],
+        GRADIENTS: (gradient(gray) - field).square().sum()[None],
     }
     residual = divergence(gradient(gray) - field) - closeness * (gray - mean)
     return Solution(gray, residual.abs().max()[None], True, terms)

@@ -10,18 +10,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from course_lib.checks import require_count, require_number, require_rng, require_slopes
+from course_lib.checks import require_count, require_number, require_slopes
 from course_lib.generators.base import Generator, chosen_rows
-from course_lib.guidance.axes import find_axes, principal_axes
-from course_lib.guidance.drag import Pull
-from course_lib.guidance.strokes import Constraint, Energy
+from course_lib.guidance.axes import find_axes
+from course_lib.guidance.candidates import worth_showing
+from course_lib.guidance.energy import EditEnergy, require_finite_slope, require_finite_terms
+from course_lib.guidance.strokes import Constraint
 from course_lib.projection import ramp
-from course_lib.results import Callback
+from course_lib.results import Callback, should_stop
 from course_lib.shapes import Image, Latent
-
-__all__ = ["Edit", "Editing", "edit", "principal_axes", "scatter", "worth_showing"]
-
-CLOSE = "close to the input"
 
 
 @dataclass(frozen=True)
@@ -68,7 +65,7 @@ def edit(
     smoothness: float = 0.05,
     steps: int = 80,
     learning_rate: float = 0.1,
-    begin: Float[Tensor, "starts ..."] | None = None,
+    init: Float[Tensor, "starts ..."] | None = None,
     layers: Sequence[int] | None = None,
     frames: int = 8,
     callback: Callback | None = None,
@@ -82,12 +79,13 @@ def edit(
             space's codes in deviations; 0 to forget z0, as for random starts.
         learning_rate: of Adam at its highest, in deviations. A drag wants about 0.03: where
             the picture changes faster, tracking loses the handle.
-        begin: codes to begin at, if not at z0: an earlier answer's `latent` (with its `origin`
-            as z0) after a stroke was added, or several around one z0 (see `scatter`).
+        init: codes to start from, if not from z0: an earlier answer's `latent` (with its
+            `origin` as z0) after a stroke was added, or several around one z0 (see `scatter`).
         layers: rows of w_plus that may change; all if None. The coarse ones, about the first
             third, hold pose and shape; the fine ones colour.
         frames: of the morph from z0 to the answer.
-        callback: called with the step and the pictures so far.
+        callback: called with the step and the pictures so far; it may raise `StopIteration` to
+            end with what was found until then.
     Raises:
         ValueError: there is no constraint, a mask does not fit, the codes are of another space, or
             a term or its slope is no number.
@@ -98,13 +96,13 @@ def edit(
     if isinstance(constraints, Sequence) and not constraints:
         raise ValueError("there is no constraint, so nothing would change: add a stroke.")
     editing = Editing(
-        generator, latent, constraints, space=space, smoothness=smoothness, begin=begin,
+        generator, latent, constraints, space=space, smoothness=smoothness, init=init,
         learning_rate=learning_rate, settle=steps, layers=layers,
     )
     for step in range(steps):
         image = editing.step(ramp(step / steps))
-        if callback:
-            callback(step, image)
+        if should_stop(callback, step, image):
+            break
     return editing.result(frames=frames)
 
 
@@ -112,7 +110,7 @@ class Editing:
     """An edit under way: take a step, look, change the strokes, step on.
 
     Args:
-        generator, latent, space, smoothness, learning_rate, begin, layers: as in `edit`.
+        generator, latent, space, smoothness, learning_rate, init, layers: as in `edit`.
         constraints: may be none at first, which leaves the codes where they are.
         settle: after so many steps the candidates' order stays, until the strokes change.
 
@@ -127,29 +125,29 @@ class Editing:
     def __init__(
         self, generator: Generator, latent: Latent, constraints: Sequence[Constraint], *,
         space: str | None = None, smoothness: float = 0.05, learning_rate: float = 0.1,
-        begin: Float[Tensor, "starts ..."] | None = None, settle: int = 40,
+        init: Float[Tensor, "starts ..."] | None = None, settle: int = 40,
         layers: Sequence[int] | None = None,
     ) -> None:
         space = space or generator.default_space
         generator.require_latent(latent, space)
-        begin = latent if begin is None else begin
-        generator.require_latent(begin, space)
+        init = latent if init is None else init
+        generator.require_latent(init, space)
         require_number(learning_rate, "learning_rate", least=0)
         require_count(settle, "settle", least=0)
-        if len(begin) % len(latent):
+        if len(init) % len(latent):
             raise ValueError(
-                f"begin holds {len(begin)} codes for {len(latent)} codes z0, so it is open which "
+                f"init holds {len(init)} codes for {len(latent)} codes z0, so it is open which "
                 f"belongs to which: pass as many as there are z0, or several for a single one."
             )
         self.generator, self.space, self.settle = generator, space, settle
-        self._terms: dict[str, tuple[float, Energy]] = {}
+        self._energy: EditEnergy | None = None
         self.learning_rate = learning_rate
-        self.origin = latent.detach().repeat_interleave(len(begin) // len(latent), dim=0)
+        self.origin = latent.detach().repeat_interleave(len(init) // len(latent), dim=0)
         self._axes = find_axes(generator, space)
-        change = self._axes.to_deviations(begin.detach() - self.origin)
+        change = self._axes.to_deviations(init.detach() - self.origin)
         self.change = change.detach().requires_grad_()
         self._moving = chosen_rows(self.change.detach(), layers)
-        self.order = torch.arange(len(begin), device=latent.device)
+        self.order = torch.arange(len(init), device=latent.device)
         self.look()
         self.ask(constraints, smoothness=smoothness)
 
@@ -160,24 +158,18 @@ class Editing:
 
         Drags whose start is one of before go on from where their handles are.
         """
-        smoothness = self.smoothness if smoothness is None else smoothness
-        require_number(smoothness, "smoothness", least=0)
-        _require_constraints(constraints)
-        before = [term for _, term in self._terms.values() if isinstance(term, Pull)]
-        terms = {}
-        for index, constraint in enumerate(constraints):
-            term = constraint.bind(self.generator, self.origin, self.space)
-            if isinstance(term, Pull):
-                term.continue_from(before)
-            terms[f"{type(constraint).__name__} {index + 1}"] = constraint.weight, term
-        self._terms, self.smoothness, self.age, self.energies = terms, smoothness, 0, {}
-        self.history: dict[str, list[Tensor]] = {name: [] for name in [*terms, CLOSE]}
+        if smoothness is None:
+            smoothness = self._energy.smoothness
+        self._energy = EditEnergy(
+            self.generator, self.origin, self.space, constraints, smoothness, self._energy)
+        self.age, self.energies = 0, {}
+        self._history: list[dict[str, Tensor]] = []
         self._optimizer = torch.optim.Adam([self.change], lr=self.learning_rate)
 
     @property
     def latent(self) -> Latent:
         """The codes as they are now, (starts, ...), in the order they were given."""
-        return (self.origin + self._axes.to_code(self.change)).detach()
+        return self._code().detach()
 
     @torch.enable_grad()
     def step(self, rate: float = 1.0) -> Image:
@@ -186,31 +178,19 @@ class Editing:
         Raises:
             ValueError: a term or its slope is no number; the codes stay as they were.
         """
-        if not self._terms:
+        if not self._energy.terms:
             return self.image
-        code = self.origin + self._axes.to_code(self.change)
-        image, energies = self._energies(code)
-        for name, value in energies.items():
-            if not value.isfinite().all():
-                raise ValueError(
-                    f"the term of {name} is {value[~value.isfinite()][0].item()}, so no slope "
-                    f"leads on from there: look at what it divides by, or takes a root of."
-                )
+        image, energies = self._energy(self._code(), self.change)
+        require_finite_terms(energies)
         cost = sum(energies.values())
         self._optimizer.param_groups[0]["lr"] = self.learning_rate * rate
         self._optimizer.zero_grad()
         cost.sum().backward()
-        if not self.change.grad.isfinite().all():
-            raise ValueError(
-                f"the slope of {' + '.join(self._terms)} is no number, as that of a root or a "
-                f"deviation is at 0, so no step could be taken: add a little below the root, "
-                f"(x + 1e-8).sqrt()."
-            )
+        require_finite_slope(self.change.grad, list(self._energy.terms))
         self.change.grad.mul_(self._moving)
         self._optimizer.step()
         self.energies = {name: value.detach() for name, value in energies.items()}
-        for name, value in self.energies.items():
-            self.history[name].append(value.cpu())
+        self._history.append({name: value.cpu() for name, value in self.energies.items()})
         if self.age <= self.settle:
             self.order = cost.detach().argsort(stable=True)
         self.age, self.image = self.age + 1, image.detach()
@@ -233,25 +213,24 @@ class Editing:
     def missed(self) -> dict[str, Float[Tensor, " starts"]]:
         """How far each constraint is from being met, as in `Edit`; in the order given."""
         code = self.latent
-        image = self.generator.decode(code, space=self.space)
-        return {name: self._missed(name, code, image) for name in self._terms}
+        return self._energy.missed(code, self.generator.decode(code, space=self.space))
 
     @torch.no_grad()
     def result(self, *, frames: int = 8) -> Edit:
         """What has been found so far."""
         code = self.latent
-        image, energies = self._energies(code)
+        image, energies = self._energy(code, self.change)
         cost = sum(energies.values())
         order = cost.argsort(stable=True) if 0 < self.age <= self.settle else self.order
-        missed = {name: self._missed(name, code, image)[order].cpu() for name in self._terms}
-        drags = [term for _, term in self._terms.values() if isinstance(term, Pull)]
-        handles = tuple(drag.place[order].cpu() for drag in drags)
-        searched = tuple(drag.searched(image)[order].cpu() for drag in drags)
-        energies = {name: torch.stack(values)[:, order.cpu()] if values
-                    else torch.zeros(0, len(code)) for name, values in self.history.items()}
+        missed = self._energy.missed(code, image)
+        pulls = self._energy.pulls
         return Edit(
-            code[order], self.space, image[order], energies, self.morph(int(order[0]), frames),
-            handles, self.origin[order], cost[order].cpu(), missed, searched,
+            code[order], self.space, image[order],
+            {name: self._past(name)[:, order.cpu()] for name in energies},
+            self.morph(int(order[0]), frames),
+            tuple(pull.place[order].cpu() for pull in pulls), self.origin[order],
+            cost[order].cpu(), {name: value[order].cpu() for name, value in missed.items()},
+            tuple(pull.searched(image)[order].cpu() for pull in pulls),
         )
 
     @torch.no_grad()
@@ -267,73 +246,10 @@ class Editing:
         change = self._axes.to_code(self.change[start])[None]
         return self.generator.decode(self.origin[start][None] + shares * change, space=self.space)
 
-    def _energies(self, code: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """The pictures of these codes, and their terms by name."""
-        layers = {term.layer for _, term in self._terms.values() if isinstance(term, Pull)}
-        image, features = self.generator.decode_with_features(
-            code, sorted(layers), space=self.space)
-        values = {
-            name: weight * (term(code, image, features[term.layer]) if isinstance(term, Pull)
-                            else term(code, image))
-            for name, (weight, term) in self._terms.items()
-        }
-        close = self.smoothness * self.change.square().flatten(1).mean(dim=1)
-        return image, values | {CLOSE: close}
+    def _code(self) -> Tensor:
+        return self.origin + self._axes.to_code(self.change)
 
-    def _missed(self, name: str, code: Tensor, image: Tensor) -> Tensor:
-        term = self._terms[name][1]
-        return term.missed() if isinstance(term, Pull) else term(code, image).clamp(min=0).sqrt()
-
-
-def scatter(
-    generator: Generator, latent: Latent, n: int, *, space: str | None = None,
-    spread: float = 0.3, rng: torch.Generator,
-) -> Float[Tensor, "starts ..."]:
-    """`n` codes around one z0, itself first: starts that may end in different answers.
-
-    Args:
-        space: of the code; the generator's default space if None.
-        spread: how far, in deviations along the principal axes of the space's codes.
-    """
-    space = space or generator.default_space
-    generator.require_latent(latent, space)
-    require_count(n, "n")
-    require_number(spread, "spread", least=0)
-    require_rng(rng)
-    if len(latent) != 1:
-        raise ValueError(
-            f"latent holds {len(latent)} codes, so it is open around which to scatter: pass one."
-        )
-    rows = latent.shape[1:-1]
-    noise = torch.randn(n, *[1] * len(rows), latent.shape[-1], generator=rng, device=rng.device)
-    noise[0] = 0
-    return latent + find_axes(generator, space).to_code(spread * noise.to(latent))
-
-
-def worth_showing(cost: Float[Tensor, " starts"]) -> int:
-    """How many of the answers, cheapest first, are worth showing.
-
-    Of the best half those that cost less than twice its mean, as the paper's interface does.
-    """
-    best = cost.sort().values[: -(-len(cost) // 2)]
-    return max(1, int((best < 2 * best.mean()).sum()))
-
-
-def _require_constraints(constraints: object) -> None:
-    """Raise a `ValueError` unless these are constraints with weights, in a list."""
-    if isinstance(constraints, Constraint):
-        raise ValueError(
-            f"constraints is a single {type(constraints).__name__}, but they add up, so a list "
-            f"of them is needed: put it into [ ]."
-        )
-    if not isinstance(constraints, Sequence) or isinstance(constraints, str):
-        raise ValueError(
-            f"constraints is a {type(constraints).__name__}, but a list of strokes is needed."
-        )
-    for constraint in constraints:
-        if not isinstance(constraint, Constraint):
-            raise ValueError(
-                f"constraints holds a {type(constraint).__name__}, which asks nothing of a "
-                f"picture: take a stroke, or wrap a function in Anything(function)."
-            )
-        require_number(constraint.weight, "weight", least=0)
+    def _past(self, name: str) -> Float[Tensor, "steps starts"]:
+        """A term at each step since the strokes were last changed."""
+        past = [energies[name] for energies in self._history]
+        return torch.stack(past) if past else torch.zeros(0, len(self.order))

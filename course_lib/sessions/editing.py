@@ -43,8 +43,8 @@ class EditSession:
     ) -> None:
         """Start from a code (1, ...) and from others near it."""
         rng = rng or torch.Generator().manual_seed(0)
-        begin = scatter(self.generator, z0, candidates, space=self.space, rng=rng)
-        self.editing = Editing(self.generator, z0, [], space=self.space, begin=begin,
+        init = scatter(self.generator, z0, candidates, space=self.space, rng=rng)
+        self.editing = Editing(self.generator, z0, [], space=self.space, init=init,
                                settle=SETTLE)
         self.before = self.editing.image[0]
 

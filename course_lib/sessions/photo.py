@@ -21,7 +21,7 @@ from course_lib.generators.base import Generator
 from course_lib.guidance import Anything, ColorStroke, Constraint, Drag
 from course_lib.guidance.strokes import along_ways
 from course_lib.projection import Projection, project
-from course_lib.results import Callback
+from course_lib.results import CLOSE_TO_INPUT, Callback
 from course_lib.sessions.editing import EditSession
 from course_lib.shapes import Image, Latent, Mask
 from course_lib.transfer import (
@@ -159,7 +159,7 @@ class PhotoSession:
         trust = self._shrunk(self._trust[None], side)[0]
         self._seen = estimate_flow_and_color(
             now, first, flow_smoothness=MORPH_SMOOTHNESS, steps=2, trust=trust,
-            start=self._seen or unchanged(first))
+            init=self._seen or unchanged(first))
         rest = trust * (now - self._seen.explain(first))
         return carry_back(
             self.small, self._small_frame, self._seen.flow, self._seen.color, rest).clamp(0, 1)
@@ -192,7 +192,7 @@ class PhotoSession:
         *wishes, rest, close = self.edit.terms().values() or (None, None)
         if not wishes:
             return {}
-        return {"your wish": sum(wishes), "the rest stays": rest, "close to the input": close}
+        return {"your wish": sum(wishes), "the rest stays": rest, CLOSE_TO_INPUT: close}
 
     def changes(self) -> dict[str, float]:
         """How much G(w1) differs from G(w0), in intensity: under the strokes of colour, elsewhere.

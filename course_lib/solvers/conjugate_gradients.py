@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from course_lib.results import Callback, Solution
+from course_lib.results import Callback, Solution, should_stop
 from course_lib.shapes import Grids
 
 
@@ -32,7 +32,8 @@ def conjugate_gradient(
         tol: stop once at most this is missing from any number of u, in its unit: the sum of the
             steps to come, if they go on shrinking as the last one did.
         max_steps: give up after so many steps.
-        callback: called with the step's number and the current u.
+        callback: called with the step's number and the current u; it may raise `StopIteration`
+            to end with what was found until then.
     Returns:
         `residuals` holds what is missing after each step, by that estimate.
     """
@@ -53,9 +54,7 @@ def conjugate_gradient(
         shrink = min(max(change / last, 1 / 8), 0.9) if last else 0.5
         missing.append(change * shrink / (1 - shrink))
         last = change
-        if callback is not None:
-            callback(step, u)
-        if missing[-1] <= tol:
+        if should_stop(callback, step, u) or missing[-1] <= tol:
             break
     return Solution(u, torch.tensor(missing), missing[-1] <= tol)
 

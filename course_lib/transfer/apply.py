@@ -185,7 +185,7 @@ def follow_morph(
         here = None if trust is None else warped(trust[None], chain[-1].flow)[0].clamp(0, 1)
         found = estimate_flow_and_color(
             frame, first, flow_smoothness=flow_smoothness, color_smoothness=color_smoothness,
-            trust=here, start=chain[-1], steps=4,
+            trust=here, init=chain[-1], steps=4,
         )
         chain.append(found)
         explained = found.explain(first)

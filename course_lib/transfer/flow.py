@@ -67,7 +67,7 @@ def estimate_flow_and_color(
     flow_smoothness: float = FLOW_SMOOTHNESS,
     color_smoothness: float = COLOR_SMOOTHNESS,
     trust: Trust | None = None,
-    start: Transfer | None = None,
+    init: Transfer | None = None,
     steps: int = 6,
     callback: Callback | None = None,
 ) -> Transfer:
@@ -84,7 +84,7 @@ def estimate_flow_and_color(
         color_smoothness: σ_c; larger gives one colour change for all.
         trust: weight of each pixel's data term, in [0, 1]; where it is low, motion and colour
             follow the surroundings. 1 everywhere if None.
-        start: what to go on from, for instance the answer for a frame just before; then the
+        init: what to go on from, for instance the answer for a frame just before; then the
             coarsest resolutions, below half of the full one, are left out.
         steps: at each resolution, at most.
         callback: called with the step and the moved and recoloured picture.
@@ -102,9 +102,9 @@ def estimate_flow_and_color(
     require_same_shape(trust, before[0], ("trust", "a channel of before"))
     smoothness = before.new_tensor([flow_smoothness] * 2 + [color_smoothness] * 12)
     size = before.shape[-2:]
-    begin, coarsest = (unchanged(before), 0) if start is None else (start, min(size) / 2)
-    require_same_shape(begin.flow[0], before[0], ("start's flow", "a channel of before"))
-    fields = torch.cat([begin.flow, begin.color.flatten(0, 1)])
+    init, coarsest = (unchanged(before), 0) if init is None else (init, min(size) / 2)
+    require_same_shape(init.flow[0], before[0], ("init's flow", "a channel of before"))
+    fields = torch.cat([init.flow, init.color.flatten(0, 1)])
     for level in _sizes(size, coarsest):
         small = (shrink(x, level) for x in (before, after, trust[None]))
         fields = F.interpolate(fields[None], level, mode="bilinear")[0]

@@ -12,13 +12,14 @@ import ipywidgets
 from course_lib.blending import Canvas as Background
 from course_lib.blending import seamless_clone
 from course_lib.energies import clone_energies, paste, warp_energies
+from course_lib.results import CLOSE_TO_INPUT, FOLDED, GRADIENTS, HANDLES
 from course_lib.shapes import Image, Points
 from course_lib.smoothing import extract_edges, smooth_l0
 from course_lib.warping import KINDS, deform_points, warp_mls
 from course_lib.widgets.canvas import Canvas, Marks, Pair, Place, fill_lasso
 from course_lib.widgets.tool import Answer, Tool
 
-GRADIENTS = {"the source's": "source", "mixed": "mixed", "the average": "average"}
+GRADIENTS_MENU = {"the source's": "source", "mixed": "mixed", "the average": "average"}
 VISIBLE = 0.01  # a gradient that an eye may notice, in intensity per pixel
 LATTICE = 16  # pixels between the lines of a warp's grid
 
@@ -66,8 +67,8 @@ class SmoothTool(Tool):
         seen = extract_edges(solution.value, smoothness=0.0) > VISIBLE
         said = f"{int(seen.sum())} of {seen.numel()} pixels with a gradient to see"
         return Answer(solution.value, {
-            "close to the input": terms["close to the input"],
-            "few gradients": terms["gradients"],
+            CLOSE_TO_INPUT: terms[CLOSE_TO_INPUT],
+            "few gradients": terms[GRADIENTS],
         }, said)
 
     def _restart(self) -> None:
@@ -118,7 +119,7 @@ class BlendTool(Tool):
         )
         controls = {
             "gradients": ipywidgets.Dropdown(
-                options=GRADIENTS, value=gradients, description="gradients"),
+                options=GRADIENTS_MENU, value=gradients, description="gradients"),
             "blends": ipywidgets.Checkbox(True, description="blend (else paste)", indent=False),
         }
         self.source.on_draw(lambda marks: self.cut(marks.lasso))
@@ -241,8 +242,8 @@ class WarpTool(Tool):
             image[:, ::LATTICE], image[:, :, ::LATTICE] = 1.0, 1.0
         terms = warp_energies(p, q, image.shape[-2:], **options)
         said = (
-            f"Close to the input: {terms['close to the input']:.1f} px of travel on average · "
-            f"handles missed by {terms['the handles']:.1f} px · folded {terms['folded']:.1f} %"
+            f"Close to the input: {terms[CLOSE_TO_INPUT]:.1f} px of travel on average · "
+            f"handles missed by {terms[HANDLES]:.1f} px · folded {terms[FOLDED]:.1f} %"
         )
         return Answer(warp_mls(image, p, q, **options), said=said)
 
