@@ -78,13 +78,12 @@ def load_classifier(generator: Generator) -> Classifier:
     Raises:
         FileNotFoundError: none ships for them.
     """
-    kind = generator.name.split("-")[0]
-    path = ASSETS / f"{kind}-classifier.safetensors"
+    path = ASSETS / f"{generator.kind}-classifier.safetensors"
     if not path.is_file():
         raise FileNotFoundError(
-            f"there is no classifier of {kind}, so samples of {generator.name} can't be labelled "
-            f"by one: label some by hand with widgets.labels.LabelTool, or train one with python "
-            f"-m course_lib.training classifier."
+            f"there is no classifier of {generator.kind or 'what it draws'}, so samples of "
+            f"{generator.name} can't be labelled by one: label some by hand with "
+            f"widgets.labels.LabelTool, or train one with python -m course_lib.training classifier."
         )
     weights = read_weights(path)
     settings = dict(weights.settings["config"])

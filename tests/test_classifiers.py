@@ -129,8 +129,8 @@ def test_a_stored_classifier_comes_back_for_every_generator_of_its_kind(monkeypa
     save_weights(tmp_path / "hats-classifier.safetensors", classifier.state_dict(),
                  settings={"config": asdict(TINY)}, half=False)
     generator = tame(rng)
-    for name in ("hats", "hats-dcgan"):
-        generator.name = name
+    for name in ("hats", "small-hats"):
+        generator.name, generator.kind = name, "hats"
         again = load_classifier(generator)
         assert again.config == TINY and again.number("dark") == 1
         torch.testing.assert_close(again(images), classifier(images))
@@ -144,6 +144,7 @@ def test_what_ships_has_its_accuracy_on_the_card(training, tmp_path):
     assert card.measured["held-out"] == training.held_out_accuracy()
     assert "red" in card.quality and "(" in card.quality
     assert (tmp_path / "shoes-classifier.safetensors").stat().st_size == card.bytes
+    assert card.kind == "shoes"
 
 
 @pytest.mark.parametrize("kind", ["shoes", "cats"])

@@ -106,6 +106,7 @@ def test_sefa_is_the_decomposition_of_the_unit_rows(rng):
     found = sefa(generator, n_components=4)
     torch.testing.assert_close((found.components * exact[:4]).sum(dim=1).abs(), torch.ones(4))
     assert found.space == "w" and (found.explained_variance_ratio.diff() <= 0).all()
+    assert found.stdev is None
     assert torch.equal(found.components, sefa(generator, n_components=4).components)
 
 
@@ -216,6 +217,8 @@ def test_codes_of_middling_score_teach_nothing(rng):
     (lambda g, r: sefa(g, layers=["b99"]), "layer is 'b99'"),
     (lambda g, r: sefa(g, n_components=99), "at most 8"),
     (lambda g, r: sefa(Linear(torch.eye(6))), "use ganspace"),
+    (lambda g, r: set_coordinate(torch.rand(2, 8), sefa(g, n_components=2), 0, 1.0),
+     "take it from codes"),
     (lambda g, r: annotated(torch.rand(9, 8), torch.zeros(9).bool()), "two of each kind"),
     (lambda g, r: annotated(torch.rand(9, 8), torch.arange(9)), "labels hold .*True and False"),
     (lambda g, r: annotated(torch.rand(9, 8), torch.zeros(8).bool()), "one label is needed"),

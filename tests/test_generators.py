@@ -5,8 +5,10 @@ import time
 import pytest
 import torch
 
+from course_lib import generators
 from course_lib.encoders import has_encoder
 from course_lib.generators import Card, Cards, list_generators, load_generator
+from course_lib.generators.dcgan import DCGAN, DCGANConfig
 from course_lib.weights import REMOTE, save_weights
 from course_lib.weights.files import ASSETS
 from tests.toys import SMALL, alternative_layout, random_weights
@@ -18,7 +20,7 @@ def test_every_shipped_model_has_a_card_that_tells_its_quality():
     for card in list_generators():
         assert card.license and card.bytes > 0 and card.resolution >= 16
         if card.name not in REMOTE:
-            assert card.data and card.training and card.quality
+            assert card.data and card.training and card.quality and card.kind
             assert card.measured["floor"] > 0 and card.measured["distance"] > 0
 
 
@@ -83,6 +85,26 @@ def test_a_file_of_either_layout_is_loaded_by_its_path(tmp_path, rng):
     again = load_generator(str(tmp_path / "other.pt"), device="cpu")
     assert (mine.name, again.name) == ("mine", "other")
     assert torch.equal(mine.decode(z), again.decode(z))
+
+
+def test_a_file_is_of_the_family_that_it_names(tmp_path, monkeypatch):
+    class Other(DCGAN):  # whose layers a DCGAN's are among
+        pass
+
+    monkeypatch.setattr(generators, "FAMILIES", {"other": Other, "dcgan": DCGAN})
+    tensors = DCGAN(DCGANConfig(resolution=16, width=4, z_dim=4)).state_dict()
+    for said, family in ({"family": "dcgan"}, DCGAN), ({"family": "other"}, Other):
+        save_weights(tmp_path / "one.safetensors", tensors, settings=said)
+        assert type(load_generator(tmp_path / "one.safetensors", device="cpu")) is family
+    for said in {}, {"family": ["dcgan"]}, {"family": "stylegan2"}:  # the first that knows it
+        save_weights(tmp_path / "one.safetensors", tensors, settings=said)
+        assert type(load_generator(tmp_path / "one.safetensors", device="cpu")) is Other
+
+
+def test_what_a_generator_draws_stands_on_its_card():
+    assert load_generator("cats-dcgan", device="cpu").kind == "cats"
+    path = ASSETS / "cats-dcgan.safetensors"
+    assert load_generator(path, device="cpu").kind == "cats"
 
 
 def test_weights_of_no_known_family_are_refused(tmp_path):

@@ -41,7 +41,8 @@ def effect_table(
     return torch.stack([
         attribute_effects(generator, latent, direction, strength * float(stdev), classifier,
                           space=space, layers=layers)
-        for direction, stdev in zip(directions.components, directions.stdev, strict=True)
+        for direction, stdev in zip(directions.components, directions.require_spread(),
+                                    strict=True)
     ])
 
 

@@ -23,7 +23,7 @@ class Directions:
 
     Attributes:
         components: unit rows, (k, dim), in `space`.
-        stdev: how far codes spread along each; 1 where only the direction is known.
+        stdev: how far codes spread along each; None where only the direction is known.
         mean: of the codes, (dim,), where coordinates begin.
         explained_variance_ratio: of each principal component, if they are any.
         r2: of the regression from feature space to the codes, if there was one.
@@ -31,12 +31,21 @@ class Directions:
     """
 
     components: Float[Tensor, "k dim"]
-    stdev: Float[Tensor, " k"]
+    stdev: Float[Tensor, " k"] | None
     mean: Float[Tensor, " dim"]
     space: str
     explained_variance_ratio: Float[Tensor, " k"] | None = None
     r2: Float[Tensor, " k"] | None = None
     accuracy: float | None = None
+
+    def require_spread(self) -> Float[Tensor, " k"]:
+        """`stdev`; a `ValueError` where it is not known."""
+        if self.stdev is None:
+            raise ValueError(
+                "how far codes spread along these directions is not known, so a step can't be "
+                "measured in deviations: take it from codes, with_spread(directions, codes)."
+            )
+        return self.stdev
 
 
 def with_spread(directions: Directions, latents: Float[Tensor, "codes dim"]) -> Directions:
@@ -74,9 +83,12 @@ def set_coordinate(
     """Set a principal coordinate to `value` deviations, wherever the code was before.
 
     code + (value − (code − mean)·v / σ) σ v, which is what GANSpace's own sliders do.
+
+    Raises:
+        ValueError: there is no such direction, or the codes' deviation along it is not known.
     """
     require_count(index, "index", least=0, most=len(directions.components) - 1)
-    v, sigma = directions.components[index], directions.stdev[index]
+    v, sigma = directions.components[index], directions.require_spread()[index]
     now = ((latent - directions.mean) @ v) / sigma
     step = ((value - now) * sigma)[..., None] * v
     return latent + step * chosen_rows(latent, layers)

@@ -127,8 +127,8 @@ def sefa(
         layers: of the generator; all its convolutions if None. (The authors' "all" is StyleGAN2's
             convolutions and the last toRGB, which decides colours only.)
     Returns:
-        Directions in w (in z for families without w), descending; `explained_variance_ratio` is
-        each eigenvalue's share.
+        Directions in w (in z for families without w), descending, with no `stdev` (see
+        `with_spread`); `explained_variance_ratio` is each eigenvalue's share.
     """
     rows, space = generator.reading_weights(layers)
     require_count(n_components, "n_components", most=rows.shape[1])
@@ -137,4 +137,4 @@ def sefa(
     components = fix_signs(vectors.T.flip(0)[:n_components]).float()
     share = (values.flip(0)[:n_components] / values.sum()).float()
     mean = generator.latent_mean(space).detach()
-    return Directions(components, torch.ones_like(share), mean, space, share)
+    return Directions(components, None, mean, space, share)

@@ -12,12 +12,12 @@ from course_lib.generators.dcgan import DCGAN
 from course_lib.generators.interpolation import interpolate
 from course_lib.generators.stylegan2 import StyleGAN2
 from course_lib.images import default_device, usable_device
-from course_lib.weights import REMOTE, fetch_weights, read_weights
+from course_lib.weights import REMOTE, StoredWeights, fetch_weights, read_weights
 from course_lib.weights.files import ASSETS
 
 __all__ = ["Card", "Cards", "Generator", "interpolate", "list_generators", "load_generator"]
 
-FAMILIES = (DCGAN, StyleGAN2)
+FAMILIES = {"dcgan": DCGAN, "stylegan2": StyleGAN2}  # by the word that files of ours carry
 STRANGERS = {  # a name's end, which no other kind has
     "synthesis.input.freqs": "StyleGAN3",
     "progression.0.conv1.conv.weight_orig": "the first StyleGAN",
@@ -63,41 +63,62 @@ def load_generator(
         FileNotFoundError: no such file.
     """
     device = default_device() if device is None else usable_device(device, "device")
-    name = str(name_or_path)
-    shipped = ASSETS / f"{name}.safetensors"
-    if shipped.is_file():
-        path = shipped
-    elif name in REMOTE:
-        path = fetch_weights(name)
-    elif Path(name).suffix or Path(name).exists():
-        path = Path(name_or_path)
-        name = path.stem
-        alike = ASSETS / f"{name}.safetensors"
-        if alike.is_file() and path.is_file() and not alike.samefile(path):
-            name = path.name  # not the shipped one, whose encoder and directions don't fit
-    else:
-        known = [card.name for card in list_generators()]
-        close = difflib.get_close_matches(name, known, n=1)
-        hint = f" (did you mean {close[0]!r}?)" if close else ""
-        raise ValueError(
-            f"there is no generator named {name!r}{hint}: take one of {', '.join(known)}, or pass "
-            f"a file of weights."
-        )
+    path, name = _locate(name_or_path)
     weights = read_weights(path)
     if any(key.startswith("average.") for key in weights.tensors):
         raise ValueError(
             f"{path} is the checkpoint of a training run, not a generator yet: write one with "
             f"python -m course_lib.training.export."
         )
-    for family in FAMILIES:
-        if family.recognizes(weights.tensors):
-            generator = family.from_weights(weights, name)
-            return generator.to(device)
+    generator = _family_of(weights, path).from_weights(weights, name).to(device)
+    if (ASSETS / f"{name}.safetensors").is_file():
+        generator.kind = Card.read(ASSETS / f"{name}.json").kind
+    return generator
+
+
+def _locate(name_or_path: str | Path) -> tuple[Path, str]:
+    """The file of what a user names, and what the generator is called.
+
+    Raises:
+        ValueError: it is neither a known name nor looks like a file.
+    """
+    name = str(name_or_path)
+    shipped = ASSETS / f"{name}.safetensors"
+    if shipped.is_file():
+        return shipped, name
+    if name in REMOTE:
+        return fetch_weights(name), name
+    path = Path(name_or_path)
+    if path.suffix or path.exists():
+        alike = ASSETS / f"{path.stem}.safetensors"
+        if alike.is_file() and path.is_file() and not alike.samefile(path):
+            return path, path.name  # not the shipped one, whose encoder and directions don't fit
+        return path, path.stem
+    known = [card.name for card in list_generators()]
+    close = difflib.get_close_matches(name, known, n=1)
+    hint = f" (did you mean {close[0]!r}?)" if close else ""
+    raise ValueError(
+        f"there is no generator named {name!r}{hint}: take one of {', '.join(known)}, or pass "
+        f"a file of weights."
+    )
+
+
+def _family_of(weights: StoredWeights, path: Path) -> type[Generator]:
+    """The family that the file names; of files that name none, the one whose weights they hold.
+
+    Raises:
+        ValueError: it is none that is known here.
+    """
+    known = {word: family for word, family in FAMILIES.items()
+             if family.recognizes(weights.tensors)}
+    if known:
+        named = weights.settings.get("family")
+        return known[named] if named in list(known) else next(iter(known.values()))
     stranger = _stranger(weights.tensors)
     raise ValueError(
         f"{path} holds {len(weights.tensors)} tensors, but of no generator known here"
         f"{f' (they look like {stranger})' if stranger else ''}: the families are "
-        f"{', '.join(family.__name__ for family in FAMILIES)}."
+        f"{', '.join(family.__name__ for family in FAMILIES.values())}."
     )
 
 

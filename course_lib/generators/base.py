@@ -50,9 +50,11 @@ class Generator(nn.Module, Capabilities, ABC):
         default_space: in which photos are projected and edited unless another is asked for.
         z_dim: length of a z, which is flat however large.
         label: the class that is drawn, of families that have any (see `with_label`).
+        kind: what its pictures show ("cats"), by its card; "" if nobody said.
     """
 
     name: str
+    kind: str = ""
     resolution: int
     spaces: tuple[str, ...] = ("z",)
     default_space: str = "z"

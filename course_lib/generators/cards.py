@@ -16,6 +16,7 @@ class Card:
         quality: in one line, how good its pictures are.
         data, training: what it learnt from, and how.
         measured: numbers by name; faults: what is known to be bad.
+        kind: what its pictures show ("cats"), which a classifier or named directions are made for.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Card:
     training: str = ""
     measured: Mapping[str, object] = field(default_factory=dict)
     faults: str = ""
+    kind: str = ""
 
     @classmethod
     def read(cls, path: Path) -> "Card":

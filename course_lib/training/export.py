@@ -29,7 +29,7 @@ from course_lib.weights.files import ASSETS
 
 AFHQ = ("AFHQ v1, train/cat: 4,897 centred cat faces (NAVER Corp.; Choi et al., StarGAN v2, CVPR "
         "2020)")
-SOURCES = {  # data and licence of the shipped weights, by the first word of a model's name
+SOURCES = {  # data and licence of the shipped weights, by what the model draws
     "cats": (AFHQ, "CC BY-NC 4.0"),
     "shoes": (
         "8,686 thumbnails of shoes on white from the public set Fashion Product Images (Small), "
@@ -53,7 +53,7 @@ SOURCES = {  # data and licence of the shipped weights, by the first word of a m
 def export(
     family: type[Training], state: dict, name: str, folder: Path, run: Path,
     pictures: Callable[[int], Dataset], *, recognized: int | None = None, faults: str = "",
-    source: tuple[str, str] | None = None,
+    source: tuple[str, str] | None = None, kind: str | None = None,
 ) -> Card:
     """Write a model's weights and its card into `folder`; sheets to look at into `run`.
 
@@ -62,9 +62,12 @@ def export(
         name: of the model; of an encoder or a classifier, that of its generator.
         pictures: the set it learnt from, at a resolution.
         recognized: how many of the sheet's 100 samples a person recognised.
-        source: what it learnt from, and its licence; that of the shipped model if None.
+        source: what it learnt from, and its licence; that of the shipped models of its kind if
+            None.
+        kind: what it draws; as the shipped model of this name if None.
     """
-    (source, license), history = source or source_of(name), describe_training(run)
+    kind = kind or kind_of(name)
+    (source, license), history = source or source_of(kind), describe_training(run)
     name = name.removesuffix(family.suffix) + family.suffix
     draft, path = run / f"{name}.draft.safetensors", folder / f"{name}.safetensors"
     tensors = family.tensors(state)
@@ -79,7 +82,7 @@ def export(
         draft.unlink(missing_ok=True)
     measured = report.measured | _earlier(path.with_suffix(".json"), state["seen"])
     card = Card(name, report.family, report.resolution, path.stat().st_size, license,
-                report.quality, source, history, measured, faults or report.faults)
+                report.quality, source, history, measured, faults or report.faults, kind)
     card.write(path.with_suffix(".json"))
     return card
 
@@ -114,17 +117,22 @@ def round_weights(tensors: dict[str, Tensor], steps: int = 16) -> dict[str, Tens
     return {name: on_grid(tensor) for name, tensor in tensors.items()}
 
 
-def source_of(name: str) -> tuple[str, str]:
-    """What a model learnt from, and the licence of its weights.
+def kind_of(name: str) -> str:
+    """What the shipped model of this name draws; of others, it is a kind of its own."""
+    card = ASSETS / f"{name}.json"
+    return Card.read(card).kind if card.is_file() else name
+
+
+def source_of(kind: str) -> tuple[str, str]:
+    """What models of a kind learnt from, and the licence of their weights.
 
     Raises:
         ValueError: nobody wrote it down.
     """
-    kind = name.split("-")[0]
     if kind not in SOURCES:
         raise ValueError(
-            f"what {name} learnt from is unknown, and its card must say so: pass --source and "
-            f"--license."
+            f"what {kind} learnt from is unknown, and its card must say so: pass --source and "
+            f"--license, or --kind if it is one of {', '.join(sorted(SOURCES))}."
         )
     return SOURCES[kind]
 
@@ -157,7 +165,7 @@ def main() -> None:
             family_of(state), state, chosen.name, chosen.assets, chosen.run,
             partial(read_pictures, chosen.data), recognized=chosen.recognized,
             faults=chosen.faults,
-            source=(chosen.source, chosen.license) if chosen.source else None)
+            source=(chosen.source, chosen.license) if chosen.source else None, kind=chosen.kind)
     except (ValueError, FileNotFoundError) as error:  # of names and data: one sentence each
         parser.error(str(error))
     print(json.dumps(asdict(card), indent=2))
@@ -173,6 +181,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--assets", type=Path, default=ASSETS)
     parser.add_argument("--recognized", type=int, help="samples recognised, of 100")
     parser.add_argument("--faults", default="", help="what is known to be bad, for the card")
+    parser.add_argument("--kind", help="what it draws (cats, shoes, ...); as the shipped model of "
+                                       "this name, or else its name")
     parser.add_argument("--source", help="what it learnt from, if not from the shipped models' set")
     parser.add_argument("--license", help="of the weights, if --source is given")
     return parser

@@ -62,9 +62,10 @@ class DirectionTool(Tool):
         **state: object,
     ) -> None:
         require_count(count, "count")
-        if directions.space == "w" and bool((directions.stdev == 1).all()):  # SeFa's
+        if directions.stdev is None:  # SeFa's
             rng = torch.Generator().manual_seed(0)
-            directions = with_spread(directions, generator.sample_latent(5000, space="w", rng=rng))
+            codes = generator.sample_latent(5000, space=directions.space, rng=rng)
+            directions = with_spread(directions, codes)
         self.generator, self.directions, self.store = generator, directions, Path(store)
         self.space = "w_plus" if directions.space == "w" else directions.space
         self._noise, self._given = noise, None
