@@ -32,3 +32,6 @@ Handles = Float[Tensor, "handles 2"] | Float[Tensor, "handles 2 2"]
 
 Latent = Float[Tensor, "batch ..."]
 """Codes of a generator: z or w (batch, dim), w_plus (batch, num_ws, dim); no unit."""
+
+Ellipse = tuple[float, float, float, float]
+"""A place in a square picture, in shares of its side: x and y of the middle, the two radii."""

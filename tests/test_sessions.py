@@ -1,5 +1,7 @@
 """Sessions: an edit and the whole loop, without a page or a mouse."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -118,3 +120,23 @@ def test_named_directions_lead_from_the_photo_and_strokes_go_on_from_there(sessi
     torch.testing.assert_close(session.edit.editing.origin - session.projection.latent, moved)
     session.ask([red], {"wide": 0.0})
     torch.testing.assert_close(session.edit.editing.origin, session.projection.latent)
+
+
+def test_a_direction_spares_what_it_is_told_to_unless_something_is_asked_there(session):
+    """The left eye, say, is the photo's own, until a stroke lies on it."""
+    vector, eye = (1.0,) + (0.0,) * 7, (0.25, 0.5, 0.35, 0.35)
+    wide = NamedDirection("wide", "tame", "w", vector, None, 2.0)
+    session.directions = {"wide": wide, "coat": replace(wide, name="coat", spares=(eye,))}
+    x, y = session.frame.to_photo(torch.tensor([[0.25, 0.5]]))[0].round().int().tolist()
+    there = torch.zeros(16, 16, dtype=torch.bool)
+    there[8, 4] = True
+
+    def changed(name: str, *constraints) -> float:
+        session.ask([], {name: 1.0})
+        session.ask(constraints, {name: 1.0})
+        whole, seen = session.finish(), session.preview()
+        torch.testing.assert_close(whole, seen, atol=0.1, rtol=0)
+        return float((whole - session.photo)[:, y, x].abs().max())
+
+    assert changed("coat") < 0.1 * changed("wide")
+    assert changed("coat", ColorStroke(there, (1.0, 0, 0))) > 2 * changed("coat")

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from course_lib.directions.moving import Direction, move
 from course_lib.generators.base import Generator
-from course_lib.shapes import Latent
+from course_lib.shapes import Ellipse, Latent
 from course_lib.weights.files import ASSETS, to_path
 from course_lib.writing import whole_file
 
@@ -44,6 +44,8 @@ class NamedDirection:
         direction: a unit vector in `space`.
         layers: rows of w_plus it acts on, None for all; reach: a strength that is still natural.
         found: by which method.
+        spares: what a photo keeps as it is, as ellipses (x, y, and their radii) in shares of the
+            side: a coat's direction spares the eyes.
     """
 
     name: str
@@ -53,6 +55,7 @@ class NamedDirection:
     layers: tuple[int, ...] | None = None
     reach: float = 1.0
     found: str = ""
+    spares: tuple[Ellipse, ...] = ()
 
     def vector(self, like: Tensor) -> Direction:
         """The direction as a tensor beside others."""
@@ -93,6 +96,7 @@ def load_directions(path: str | Path, generator: str | None = None) -> list[Name
         stored = [NamedDirection(**record | {
             "direction": tuple(record["direction"]),
             "layers": None if record["layers"] is None else tuple(record["layers"]),
+            "spares": tuple(map(tuple, record.get("spares", ()))),
         }) for record in records]
     except (ValueError, TypeError, KeyError) as error:
         raise ValueError(

@@ -25,9 +25,11 @@ from course_lib.results import CLOSE_TO_INPUT, Callback
 from course_lib.sessions.editing import EditSession
 from course_lib.shapes import Image, Latent, Mask
 from course_lib.transfer import (
+    Change,
     Transfer,
     estimate_flow_and_color,
     follow_morph,
+    soft_ellipses,
     trust_projection,
     unchanged,
 )
@@ -161,8 +163,8 @@ class PhotoSession:
             now, first, flow_smoothness=MORPH_SMOOTHNESS, steps=2, trust=trust,
             init=self._seen or unchanged(first))
         rest = trust * (now - self._seen.explain(first))
-        return carry_back(
-            self.small, self._small_frame, self._seen.flow, self._seen.color, rest).clamp(0, 1)
+        change = Change(self._seen.flow, self._seen.color, rest).within(self._region(side))
+        return carry_back(self.small, self._small_frame, *change).clamp(0, 1)
 
     @torch.no_grad()
     def finish(self, should_end: Callable[[], bool] = lambda: False) -> Image | None:
@@ -185,7 +187,8 @@ class PhotoSession:
             morph = follow_morph(frames.clamp(0, 1), trust=self._trust, callback=watch)
         except StopIteration:
             return None
-        return carry_back(self.photo, self.frame, *morph.at(1)).clamp(0, 1)
+        change = morph.at(1).within(self._region(frames.shape[-1]))
+        return carry_back(self.photo, self.frame, *change).clamp(0, 1)
 
     def terms(self) -> dict[str, float]:
         """The energy's terms at the last step, the user's wishes as one; none without a wish."""
@@ -220,11 +223,7 @@ class PhotoSession:
 
     def _rest(self, constraints: Sequence[Constraint], weight: float) -> Constraint:
         """What lies around no wish should look as z0's picture does, but for fine detail."""
-        side = self.generator.resolution
-        near = torch.zeros(side, side, dtype=torch.bool, device=self.generator.device)
-        for one in constraints:
-            near |= around(one, side).to(near)
-        far = (~near).float()
+        far = (~self._near(constraints)).float()
         before = self.edit.before.detach()
 
         def change(images: Image) -> Float[Tensor, " batch"]:
@@ -232,6 +231,20 @@ class PhotoSession:
             return difference.square().sum(dim=1).mean(dim=(1, 2))
 
         return Anything(change, weight=weight)
+
+    def _near(self, constraints: Sequence[Constraint]) -> Mask:
+        """Where the wishes may change the square's picture."""
+        side = self.generator.resolution
+        near = torch.zeros(side, side, dtype=torch.bool, device=self.generator.device)
+        for one in constraints:
+            near |= around(one, side).to(near)
+        return near
+
+    def _region(self, side: int) -> Float[Tensor, "side side"]:
+        """Where the photo follows: not where a direction spares it, but for what is asked there."""
+        spared = [place for name in self._strengths for place in self.directions[name].spares]
+        asked = self._shrunk(self._near(self._asked)[None].float(), side)[0]
+        return 1 - soft_ellipses(spared, side).to(asked) * (1 - asked)
 
     def _shrunk(self, image: Tensor, side: int) -> Tensor:
         return F.interpolate(image[None], (side, side), mode="bilinear", antialias=True)[0]

@@ -7,6 +7,7 @@ from course_lib.transfer.apply import (
     apply_change,
     follow_morph,
     guided_upsample,
+    soft_ellipses,
     transfer_edit,
     trust_projection,
 )
@@ -22,5 +23,5 @@ from course_lib.transfer.flow import (
 __all__ = [
     "Change", "Morph", "Transfer", "add_change", "apply_change", "blend_change", "doubled",
     "enlarge_edit", "estimate_flow_and_color", "follow_morph", "guided_upsample", "recolored",
-    "transfer_edit", "trust_projection", "unchanged", "warped",
+    "soft_ellipses", "transfer_edit", "trust_projection", "unchanged", "warped",
 ]
