@@ -13,7 +13,7 @@ import torch
 from course_lib.realism import KINDS, SEEN_AT, collect, describe, save_photographs
 from course_lib.training.data import hold_out, read_pictures
 
-COUNT = 2000  # photographs whose features ship
+COUNT = 700  # photographs whose features ship
 
 
 def main() -> None:

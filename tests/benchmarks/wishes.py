@@ -1,0 +1,155 @@
+"""Wishes that are granted with wheels and without, equally far, so that the rest can be compared.
+
+A wish knows how to ask a `PhotoSession` for it, what a classical tool makes of it at a given
+strength, how far an answer is from it, and where the picture may change for its sake.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from course_lib.guidance import ColorStroke, Drag
+from course_lib.sessions import PhotoSession
+from course_lib.shapes import Ellipse
+from course_lib.transfer import soft_ellipses
+from course_lib.warping import warp_mls
+
+SIDE = 128  # pixels: at this size answers are measured, and strokes and drags are given
+FACE: Ellipse = (0.5, 0.48, 0.36, 0.36)
+EYES: tuple[Ellipse, ...] = ((0.345, 0.496, 0.09, 0.07), (0.655, 0.496, 0.09, 0.07))
+NOSES = {"bandit": (62, 90), "british": (65, 84), "ginger": (63, 82), "patch": (68, 83),
+         "siamese": (56, 88), "silver": (63, 90), "tabby": (62, 88), "tuxedo": (64, 87)}
+
+
+@dataclass(frozen=True)
+class Paint:
+    """Another colour of fur: by a stroke on wheels, or along a direction; classically by a tint.
+
+    Attributes:
+        place: where; spared: but not there.
+        color: which; None for what the direction makes of it, so that the tint can be compared.
+        strengths: of named directions; a stroke of the colour if there are none.
+    """
+
+    name: str
+    place: Ellipse
+    color: tuple[float, float, float] | None = None
+    spared: tuple[Ellipse, ...] = ()
+    strengths: Mapping[str, float] = field(default_factory=dict)
+
+    def ask(self, session: PhotoSession, photo: str) -> None:
+        strokes = [] if self.strengths else [ColorStroke(self._mask(SIDE), self.color)]
+        session.ask(strokes, self.strengths)
+
+    def like(self, answer: Tensor) -> "Paint":
+        """The same wish, for the colour that an answer has, if none was wished for."""
+        if self.color is not None:
+            return self
+        return replace(self, color=tuple(self._mean(answer).tolist()))
+
+    def classical(self, picture: Tensor, strength: float, photo: str) -> Tensor:
+        """The mean colour moved towards the wish, within soft rims: the fur keeps its texture."""
+        side = picture.shape[-1]
+        soft = soft_ellipses([self.place], side, sharpness=3)
+        soft = (soft * (1 - soft_ellipses(self.spared, side))).to(picture)
+        shift = picture.new_tensor(self.color) - self._mean(picture)
+        return (picture + strength * soft * shift[:, None, None]).clamp(0, 1)
+
+    def missed(self, before: Tensor, after: Tensor, photo: str) -> float:
+        """The root mean square difference of the mean colour."""
+        found = self._mean(after)
+        return float((found - found.new_tensor(self.color)).square().mean().sqrt())
+
+    def near(self, photo: str) -> Tensor:
+        x, y, width, height = self.place
+        return soft_ellipses([(x, y, width + 0.1, height + 0.1)], SIDE)
+
+    def _mean(self, picture: Tensor) -> Tensor:
+        return shrunk(picture)[:, self._mask(SIDE)].mean(dim=1)
+
+    def _mask(self, side: int) -> Tensor:
+        return (soft_ellipses([self.place], side) > 0.5) & (soft_ellipses(self.spared, side) < 0.5)
+
+
+@dataclass(frozen=True)
+class Turn:
+    """The nose dragged aside; classically by moving least squares, the head's outline held."""
+
+    name: str
+    pixels: float
+
+    def ask(self, session: PhotoSession, photo: str) -> None:
+        start = torch.tensor([NOSES[photo]]).float()
+        session.ask([Drag(start, start + torch.tensor([[self.pixels, 0.0]]))])
+
+    def like(self, answer: Tensor) -> "Turn":
+        return self
+
+    def classical(self, picture: Tensor, strength: float, photo: str) -> Tensor:
+        side = picture.shape[-1]
+        face = [(0.345, 0.496), (0.655, 0.496), tuple(n / SIDE for n in NOSES[photo])]
+        held = [(0.02, 0.02), (0.5, 0.02), (0.98, 0.02), (0.02, 0.98), (0.5, 0.98), (0.98, 0.98),
+                (0.05, 0.5), (0.95, 0.5)]
+        start = picture.new_tensor(face + held) * side
+        way = torch.zeros_like(start)
+        share = strength * self.pixels / SIDE * side
+        way[: len(face), 0] = share * picture.new_tensor([0.8, 0.8, 1.0])
+        return warp_mls(picture, start, start + way).clamp(0, 1)
+
+    def missed(self, before: Tensor, after: Tensor, photo: str) -> float:
+        """How far the nose is from where it should be, in pixels of 128."""
+        here = torch.tensor(NOSES[photo])
+        found = found_again(shrunk(before), shrunk(after), here)
+        return float((found - here - torch.tensor([self.pixels, 0])).norm())
+
+    def near(self, photo: str) -> Tensor:
+        return soft_ellipses([FACE], SIDE)
+
+
+Wish = Paint | Turn
+FOREHEAD: Ellipse = (0.5, 0.235, 0.155, 0.07)
+WISHES: tuple[Wish, ...] = (
+    Paint("a white blaze", (0.5, 0.39, 0.055, 0.2), (0.93, 0.91, 0.88)),
+    Paint("a black forehead", FOREHEAD, (0.1, 0.09, 0.09)),
+    Paint("a ginger forehead", FOREHEAD, (0.78, 0.5, 0.26)),
+    Paint("a darker coat", FACE, spared=EYES, strengths={"light coat": -0.8}),
+    Paint("a lighter coat", FACE, spared=EYES, strengths={"light coat": 0.8}),
+    Turn("the nose aside", -7.0),
+)
+
+
+def as_strong(wish: Wish, photo: str, before: Tensor, wheels: Tensor) -> Tensor:
+    """The classical answer that is as far from the wish as the one on wheels, or nearest to that.
+    """
+    aim, low, high = wish.missed(before, wheels, photo), 0.0, 2.0  # over 1, for what clamps take
+    for _ in range(12):
+        middle = (low + high) / 2
+        if wish.missed(before, wish.classical(before, middle, photo), photo) > aim:
+            low = middle
+        else:
+            high = middle
+    return wish.classical(before, high, photo)
+
+
+def found_again(before: Tensor, after: Tensor, place: Tensor, radius: int = 9,
+                reach: int = 12) -> Tensor:
+    """Where the patch around a place lies now, by the highest correlation; whole pixels (x, y)."""
+    x, y = place.tolist()
+    patch = before[:, y - radius : y + radius + 1, x - radius : x + radius + 1]
+    wide = radius + reach
+    around = after[:, y - wide : y + wide + 1, x - wide : x + wide + 1]
+    windows = around.unfold(1, 2 * radius + 1, 1).unfold(2, 2 * radius + 1, 1)
+    windows = windows.permute(1, 2, 0, 3, 4).flatten(2)
+    centred = F.normalize(windows - windows.mean(dim=2, keepdim=True), dim=2)
+    best = int((centred @ F.normalize((patch - patch.mean()).flatten(), dim=0)).argmax())
+    down, right = divmod(best, windows.shape[1])
+    return torch.tensor([x + right - reach, y + down - reach])
+
+
+def shrunk(picture: Tensor) -> Tensor:
+    """At the generator's size."""
+    small = F.interpolate(picture[None], (SIDE, SIDE), mode="bilinear", antialias=True)[0]
+    return small.clamp(0, 1)
