@@ -2,34 +2,38 @@
 
 import torch
 
-from course_lib.blending import Canvas, guidance_energy
+from course_lib.blending import Canvas, combine_gradients, guidance_energy
 from course_lib.gradients import gradient
 from course_lib.results import CLOSE_TO_INPUT, FOLDED, HANDLES, SOURCE_GRADIENTS
 from course_lib.shapes import Image, Mask, Points
 from course_lib.warping import deform_points
 
+WISHES = {"source": SOURCE_GRADIENTS, "mixed": "the larger gradients",
+          "average": "the average gradients"}
+
 
 def clone_energies(
-    image: Canvas, source: Image, target: Canvas, mask: Mask, *, offset: tuple[int, int] = (0, 0)
+    image: Canvas, source: Image, target: Canvas, mask: Mask, *, offset: tuple[int, int] = (0, 0),
+    gradients: str = "source",
 ) -> dict[str, float]:
-    """What a picture made by `blending.seamless_clone` pays, for whichever gradients.
+    """What a picture made by `blending.seamless_clone` pays.
 
     Args:
         image: the result, or the crude `paste`, of the target's size.
-        source, target, mask, offset: as given to `seamless_clone`.
+        source, target, mask, offset, gradients: as given to `seamless_clone`.
     Returns:
         "close to the input", Σ (u - f)² outside Ω, which is 0 for a blended picture; and "the
-        source's gradients", Σ |∇u - ∇g|² over the pairs of neighbours that touch Ω and lie in
-        both pictures.
+        source's gradients" ("the larger gradients", "the average gradients"), Σ |∇u - v|² over
+        the pairs of neighbours that touch Ω and lie in both pictures.
     """
     here, there = _overlap(source.shape[-2:], target.shape[-2:], offset)
     inside = torch.zeros(target.shape[-2:], dtype=torch.bool, device=mask.device)
     inside[there] = mask[here]
-    gradients = guidance_energy(
-        image[..., *there], gradient(source[..., *here]), mask[here]
-    ) if inside.any() else 0.0
+    field = combine_gradients(
+        gradient(source[..., *here]), gradient(target[..., *there]), gradients)
+    misfit = guidance_energy(image[..., *there], field, mask[here]) if inside.any() else 0.0
     outside = float(((image - target) * ~inside).square().sum())
-    return {CLOSE_TO_INPUT: outside, SOURCE_GRADIENTS: gradients}
+    return {CLOSE_TO_INPUT: outside, WISHES[gradients]: misfit}
 
 
 def paste(

@@ -28,8 +28,8 @@ ROOMS = {
         "biggan vae vqvae flow diffusion"
     ).split(),
     "widgets": (
-        "background sliders latent browser canvas tool tools project directions labels wishes "
-        "paint_page paint transfer photo_page photo"
+        "background sliders latent browser canvas tool blend tools project directions labels "
+        "wishes paint_page paint transfer photo_page photo"
     ).split(),
     "feedback": "answers pictures diagnosis core poisson gradient_domain segments warping codes "
                 "projection directions histograms transfer wishes guidance".split(),

@@ -146,11 +146,15 @@ def test_no_position_of_a_slider_fails(tool):
     assert tool.state == first
 
 
-def test_the_note_tells_what_is_traded(tool):
+def test_the_note_tells_what_is_traded(tool, styled, found):
     assert "pixels changed by 0.000" in tool.canvas.note
     tool.set(strengths=(REACH, 0.0, 0.0))
     assert "pixels changed by 0.000" not in tool.canvas.note
-    assert "deviations from the mean" in tool.canvas.note
+    rng = torch.Generator().manual_seed(0)
+    w = styled.sample_latent(4, space="w", rng=rng, truncation_psi=0.8)
+    along = (w - styled.latent_mean("w")) @ found.components[0] / found.stdev[0]
+    farthest = float((along + REACH).abs().max())
+    assert f"{farthest:.1f} deviations from the mean where the sliders lead" in tool.canvas.note
 
 
 def test_names_stand_on_the_sliders(styled, found):

@@ -57,7 +57,7 @@ def test_a_set_with_nothing_left_to_learn_from_is_refused(generator, data):
 
 
 def test_training_makes_it_invert_and_sees_no_held_out_photo(generator, data):
-    recipe = EncoderRecipe(thousands=0.6, batch=10, widths=(8, 16, 16), held_out=10)
+    recipe = EncoderRecipe(thousands=0.3, batch=10, widths=(8, 16, 16), held_out=10)
     training = EncoderTraining(recipe, generator, data)
     kept = {tuple(picture.flatten().tolist()) for picture in training.data}
     assert not any(tuple(picture.flatten().tolist()) in kept for picture in training.held)

@@ -32,6 +32,22 @@ def test_blending_leaves_the_rest_alone_and_pays_less_than_pasting(rng):
     assert energy["close to the input"] == pytest.approx(0.75, rel=1e-4)
 
 
+@pytest.mark.parametrize("gradients, wish", [
+    ("source", "the source's gradients"), ("mixed", "the larger gradients"),
+    ("average", "the average gradients"),
+])
+def test_each_blend_pays_least_by_its_own_wish(gradients, wish, rng):
+    source, target, mask = patch(rng)
+    paid = {}
+    for mode in ("source", "mixed", "average"):
+        image = seamless_clone(source, target, mask, gradients=mode, tol=1e-6, **PATCH_AT).value
+        paid[mode] = clone_energies(image, source, target, mask, gradients=gradients, **PATCH_AT)
+    pasted = clone_energies(paste(source, target, mask, **PATCH_AT), source, target, mask,
+                            gradients=gradients, **PATCH_AT)
+    assert min(paid, key=lambda mode: paid[mode][wish]) == gradients
+    assert paid[gradients][wish] < pasted[wish]
+
+
 def test_a_source_that_fits_pays_nothing_at_any_offset(rng):
     _, target, mask = patch(rng)
     for x, y in ((0, 0), (14, 9), (5, 3)):

@@ -19,7 +19,8 @@ from tests.submissions.course import NAME, hand_in, make_course
 pytestmark = pytest.mark.skipif(
     bool(why_no_bubblewrap()), reason=f"students' code is not run here: {why_no_bubblewrap()}"
 )
-LIMITS = ["--cell-seconds", "6", "--total-seconds", "30", "--memory-mb", "900"]
+# Three at once, as some of them only wait for a limit.
+LIMITS = ["--cell-seconds", "5", "--total-seconds", "20", "--memory-mb", "900", "--jobs", "3"]
 
 
 @pytest.fixture(scope="module")
@@ -86,12 +87,12 @@ def test_a_kernel_sees_no_notebook_no_gradebook_and_no_seed(graded):
 
 
 def test_hidden_tests_never_reach_the_students_kernel(graded):
-    seen = outputs(graded, "reads-memory")
+    seen = outputs(graded, "looks-around")
     assert "signal" in seen and "secret_" not in seen
 
 
 def test_nothing_outside_is_touched(graded):
-    assert "REACHED" not in outputs(graded, "looks-around")
+    assert "REACHED (" not in outputs(graded, "looks-around")  # an address, not the code itself
     assert "no more" in outputs(graded, "breaks-things")
     found = [path for path in graded.root.rglob("was-here")]
     assert found == []

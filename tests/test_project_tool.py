@@ -41,6 +41,7 @@ def test_it_finds_what_the_library_finds(tool):
     expected = project(tool.generator, tool.target, space="w", init="mean", loss=pixel_loss,
                        steps=20)
     torch.testing.assert_close(found.latent, expected.latent)
+    assert f"solved in {1000 * tool.projection.seconds:.0f} ms" in tool.canvas.note
     assert "after 20 steps" in tool.canvas.note and "close to the photo" in tool.canvas.note
     assert not tool.go.disabled and tool.halt.disabled
 

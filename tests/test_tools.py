@@ -66,6 +66,7 @@ def test_blend_shows_the_librarys_answer(blend, image):
     blend.set(gradients="mixed")
     answer = seamless_clone(blend.state.source, image, mask, offset=(5, 3), gradients="mixed")
     assert blend.canvas.jpeg == encode(answer.value)
+    assert "the larger gradients" in blend.canvas.note
 
 
 def test_smooth_shows_the_librarys_answer(smooth, image):
@@ -160,12 +161,26 @@ def test_reset_puts_the_marks_back(warp, blend):
     assert blend.source.marks.lasso == LASSO and blend.canvas.marks.offset == (5, 3)
 
 
-def test_my_own_photo_takes_the_size_of_the_one_before(tool):
+@pytest.mark.parametrize("size", [(300, 150), (900, 1600), (4000, 200)])
+def test_my_own_photo_keeps_what_fits_whatever_its_shape(size, tool):
     canvas = getattr(tool, "input", getattr(tool, "source", tool.canvas))
-    old = max(getattr(tool.state, first_field(tool)).shape)
-    upload(canvas, png((300, 150)))
-    assert getattr(tool.state, first_field(tool)).shape == (3, old // 2, old)
+    upload(canvas, png(size))
+    height, width = getattr(tool.state, first_field(tool)).shape[1:]
+    assert height * width == pytest.approx(min(size[0] * size[1], 384**2), rel=0.02)
+    assert width / height == pytest.approx(size[0] / size[1], rel=0.02)
     assert canvas.error == ""
+
+
+def test_what_is_said_while_a_photo_is_read_goes_when_it_is_there(tool):
+    canvas, notes = getattr(tool, "input", getattr(tool, "source", tool.canvas)), []
+    canvas.observe(lambda change: notes.append(change["new"]), "note")
+    upload(canvas, png((50, 50)), "phone.png")
+    assert notes[0] == "Reading phone.png …" and "Reading" not in canvas.note
+    for _ in range(2):  # the second time, too, the page hears of the mistake
+        errors = []
+        canvas.observe(lambda change, errors=errors: errors.append(change["new"]), "error")
+        upload(canvas, b"not a picture", "notes.txt")
+        assert "notes.txt can't be read" in errors[-1] and "Reading" not in canvas.note
 
 
 def test_a_photo_that_can_not_be_read_changes_nothing(tool):
@@ -185,24 +200,50 @@ def test_a_photo_takes_the_handles_away(warp):
 
 def test_the_background_is_exchanged_too(blend):
     upload(blend.canvas, png((80, 40)))
-    assert blend.state.target.shape == (3, 20, 40)
+    assert blend.state.target.shape == (3, 40, 80)
 
 
 def test_a_mistake_is_shown_in_words_and_gone_with_the_next_answer(blend):
     picture = blend.canvas.jpeg
     with pytest.raises(ValueError, match="outside the target"):
-        blend.canvas.marks = Marks(offset=(500, 0))
+        blend.set(offset=(500, 0))
     assert "outside the target" in blend.canvas.error and blend.canvas.jpeg == picture
     blend.canvas.marks = Marks(offset=(6, 3))
     assert blend.canvas.error == ""
 
 
-def test_an_emptied_lasso_says_what_to_do(blend):
-    with pytest.raises(ValueError):
-        blend.source.marks = Marks()
-    assert "draw around" in blend.canvas.error
-    blend.source.marks = Marks(lasso=LASSO)
-    assert blend.canvas.error == ""
+def test_an_emptied_lasso_is_no_mistake_and_says_what_to_do(blend):
+    blend.source.marks = Marks()
+    assert blend.canvas.error == "" and "draw around" in blend.canvas.note
+    assert blend.canvas.jpeg == encode(blend.state.target)
+    blend.source.marks = Marks(lasso=LASSO)  # which comes to lie in the middle
+    assert blend.state.offset == (11, 8) and "draw around" not in blend.canvas.note
+
+
+def test_a_region_that_is_dragged_over_the_border_stays_at_it(blend):
+    for offset, kept in ((500, 0), (30, 0)), ((40, 900), (30, 23)), ((-80, -80), (-9, -8)):
+        blend.canvas.marks = Marks(offset=offset)
+        assert blend.state.offset == kept == blend.canvas.marks.offset
+        assert blend.canvas.error == ""
+
+
+def test_another_photo_does_not_get_the_outline_of_the_last_one(blend):
+    upload(blend.source, png((50, 50)))
+    assert blend.state.lasso == () == blend.source.marks.lasso and blend.canvas.outline == []
+
+
+def test_the_outline_can_be_taken_off_the_seam(blend):
+    shown = blend.canvas.jpeg
+    blend.controls["outlined"].value = False
+    assert blend.canvas.outline == [] and blend.canvas.jpeg == shown
+    blend.controls["outlined"].value = True
+    assert len(blend.canvas.outline) == len(LASSO)
+
+
+def test_a_single_handle_is_said_to_move_all(warp):
+    assert "moves the whole picture" not in warp.canvas.note
+    warp.set(pairs=warp.state.pairs[:1])
+    assert "moves the whole picture" in warp.canvas.note
 
 
 def test_an_unexpected_failure_is_shown_with_its_kind(smooth, monkeypatch):

@@ -14,9 +14,14 @@ from course_lib.blending.modes import (
     tile_seamlessly,
 )
 from course_lib.blending.placing import Canvas
-from course_lib.blending.poisson import blend_poisson, guidance_energy, seamless_clone
+from course_lib.blending.poisson import (
+    blend_poisson,
+    combine_gradients,
+    guidance_energy,
+    seamless_clone,
+)
 
 __all__ = [
-    "Canvas", "blend_poisson", "change_illumination", "color_to_gray", "flatten_texture",
-    "guidance_energy", "recolor", "seamless_clone", "tile_seamlessly",
+    "Canvas", "blend_poisson", "change_illumination", "color_to_gray", "combine_gradients",
+    "flatten_texture", "guidance_energy", "recolor", "seamless_clone", "tile_seamlessly",
 ]

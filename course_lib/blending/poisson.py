@@ -120,12 +120,17 @@ def seamless_clone(
     box = bounding_box(placed_mask)
     field = gradient(place_source(source, offset, box))
     if gradients != "source":
-        other = gradient(target[..., *box])
-        if gradients == "mixed":
-            field = torch.where(other.abs() > field.abs() + TIE, other, field)
-        else:
-            field = (field + other) / 2
+        field = combine_gradients(field, gradient(target[..., *box]), gradients)
     return _fill(target, field, placed_mask, box, tol, max_steps, callback)
+
+
+def combine_gradients(
+    source: VectorField, target: VectorField, gradients: Literal["source", "mixed", "average"]
+) -> VectorField:
+    """The guidance field that `seamless_clone` makes of the source's and the target's gradients."""
+    if gradients == "mixed":
+        return torch.where(target.abs() > source.abs() + TIE, target, source)
+    return source if gradients == "source" else (source + target) / 2
 
 
 def guidance_energy(image: Image, guidance_field: VectorField, mask: Mask) -> float:

@@ -1,8 +1,9 @@
 """Live tools for the lessons: they hold state and call the library, with no maths inside."""
 
+from course_lib.widgets.blend import BlendTool
 from course_lib.widgets.canvas import Canvas
 from course_lib.widgets.photo import PhotoTool
 from course_lib.widgets.sliders import LiveImage, sweep
-from course_lib.widgets.tools import BlendTool, SmoothTool, WarpTool
+from course_lib.widgets.tools import SmoothTool, WarpTool
 
 __all__ = ["BlendTool", "Canvas", "LiveImage", "PhotoTool", "SmoothTool", "WarpTool", "sweep"]

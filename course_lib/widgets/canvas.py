@@ -226,12 +226,18 @@ class Canvas(anywidget.AnyWidget):
             if content["part"] == 0:
                 self._parts = []
             self._parts.append(bytes(buffers[0]))
-            if content["part"] + 1 < content["parts"]:
-                return
-            data, self._parts = b"".join(self._parts), []
-            self._tell(kind, lambda size: read_photo(content["name"], data, size=size))
+            if content["part"] + 1 == content["parts"]:
+                self._read(content["name"])
         elif kind in ACTIONS:
             self._tell(kind)
+
+    def _read(self, name: str) -> None:
+        """Hand an upload on; what the page says meanwhile is taken back."""
+        data, self._parts, reading = b"".join(self._parts), [], f"Reading {name} …"
+        self.note, self.error = reading, ""
+        self._tell("photo", lambda size: read_photo(name, data, size=size))
+        if self.note == reading:
+            self.note = ""
 
     def _tell(self, action: str, *values: object) -> None:
         if action in self._listeners:
@@ -250,7 +256,7 @@ def encode(image: Image, *, quality: int = 92) -> bytes:
 def read_photo(
     name: str, data: bytes, *, size: int | None = None
 ) -> Float[Tensor, "3 height width"]:
-    """Read an uploaded file as `images.load_image` does, with its errors."""
+    """An uploaded file, read as `images.load_image` does."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / (Path(name).name or "photo")
         path.write_bytes(data)

@@ -72,7 +72,7 @@ class DirectionTool(Tool):
         if latent is not None:
             source = space or generator.default_space
             self._given = generator.convert(latent, source, self.space).detach()
-        self._mean, self._std = generator.latent_mean(self.space), generator.latent_std(self.space)
+        self._mean = generator.latent_mean(self.space)
         count = min(count, len(directions.components))
         self.sliders = [
             ipywidgets.FloatSlider(0, min=-REACH, max=REACH, step=0.1, description=name,
@@ -97,12 +97,17 @@ class DirectionTool(Tool):
         moved = move(codes, step, 1, layers=rows)
         with torch.no_grad():
             edited = self.generator.decode(moved, space=self.space, noise=self._noise)
-        far = ((moved - self._mean) / self._std).square().flatten(1).mean(dim=1).sqrt().mean()
-        said = (
-            f"close to the input: pixels changed by {(edited - pictures).abs().mean():.3f} · "
-            f"on the manifold: {far:.2f} deviations from the mean, 1 is typical"
-        )
+        said = f"close to the input: pixels changed by {(edited - pictures).abs().mean():.3f}"
+        if any(state.strengths):
+            said += (f" · on the manifold: {self._farthest(moved, state):.1f} deviations from the "
+                     f"mean where the sliders lead; few samples lie beyond 3")
         return Answer(self._tiled(edited), said=said)
+
+    def _farthest(self, moved: Latent, state: DirectionState) -> float:
+        """The largest coordinate of these codes along a direction whose slider is moved."""
+        used = [index for index, value in enumerate(state.strengths) if value]
+        along = ((moved - self._mean) @ self.directions.components[used].T).abs()
+        return float((along / self.directions.stdev[used]).max())
 
     def step(self, state: DirectionState | None = None) -> Direction:
         """What is added to the codes: Σ strength · deviation · direction."""

@@ -71,7 +71,7 @@ class ProjectTool(Tool):
                         actions=["reset", "save"], max_size=(2 * height + 16, height))
         self.photo.on_draw(self._moved_square)
         self.photo.on_action(
-            "photo", lambda read: self._load(self.photo, "image", read, offset=(0, 0)))
+            "photo", lambda read: self._load(self.photo, "image", read, offset=(0, 0), side=100))
         super().__init__(state, canvas, self._controls(state), [self.photo])
         self.go = ipywidgets.Button(description="Project", icon="play", button_style="primary")
         self.halt = ipywidgets.Button(description="Stop", icon="stop", disabled=True)
@@ -121,7 +121,7 @@ class ProjectTool(Tool):
         terms = {name: float(term[-1]) for name, term in found.energies.items() if len(term)}
         close = float(pixel_loss(found.image, self._square(state)[None]))
         return Answer(self._pair(found.image), terms,
-                      f"{said} · squared error {1000 * close:.1f} ‰")
+                      f"{said} · squared error {1000 * close:.1f} ‰", found.seconds or None)
 
     def stops(self) -> list[dict]:
         """The square in every corner of the photo."""

@@ -16,17 +16,23 @@ from course_lib.images import save_image
 from course_lib.shapes import Image
 from course_lib.widgets.canvas import Canvas, encode
 
-Reader = Callable[[int], Image]
-"""Reads an uploaded photo at a size, its longer side in pixels."""
+ROOM = 384 * 384  # pixels that an uploaded photo may have, or as many as the one before
+Reader = Callable[[int | None], Image]
+"""Reads an uploaded photo at a size, its longer side in pixels; as it is if None."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """A tool's picture, the terms of its energy by name, and what else is to be said."""
+    """A tool's picture, the terms of its energy by name, and what else is to be said.
+
+    Attributes:
+        seconds: how long it took, where another run than `solve`'s found it.
+    """
 
     image: Image
     terms: Mapping[str, float] = field(default_factory=dict)
     said: str = ""
+    seconds: float | None = None
 
 
 class Tool:
@@ -96,10 +102,10 @@ class Tool:
         start = time.perf_counter()
         try:
             answer = self.solve(self.state)
-            seconds = time.perf_counter() - start
+            seconds = answer.seconds or time.perf_counter() - start
             terms = [f"{name} {_short(value)}" for name, value in answer.terms.items()]
             energy = f"Energy: {' + '.join(terms)}" if terms else ""
-            words = filter(None, [energy, answer.said, f"solved in {1000 * seconds:.0f} ms"])
+            words = filter(None, [energy, answer.said, f"solved in {_duration(seconds)}"])
             with self.canvas.hold_sync():  # all in one message
                 self._sync()
                 self.canvas.show(answer.image, note=" · ".join(words))
@@ -172,7 +178,7 @@ class Tool:
         """Put a photo into the state; one that can't be read leaves everything as it was."""
         old = getattr(self.state, name)
         try:
-            image = _in_channels(read(max(old.shape[-2:])).to(old), len(old))
+            image = _in_channels(_read_fitting(read, old).to(old), len(old))
         except (OSError, ValueError) as failure:
             canvas.note, canvas.error = "", sentence(failure)
             return
@@ -187,6 +193,21 @@ class Tool:
         picture = encode(self.solve(self.state).image, quality=82)
         bundle["image/jpeg"] = base64.b64encode(picture).decode()
         return bundle, {"image/jpeg": {"alt": self.canvas.alt}}
+
+
+def _duration(seconds: float) -> str:
+    return f"{1000 * seconds:.0f} ms" if seconds < 10 else f"{seconds:.0f} s"
+
+
+def _read_fitting(read: Reader, before: Tensor) -> Tensor:
+    """A photo of about `ROOM` pixels, or as many as the one before it if that had more.
+
+    Counted by area, so that a portrait keeps its detail and a panorama is more than a strip.
+    """
+    image = read(None)
+    room = max(ROOM, before.shape[-1] * before.shape[-2])
+    share = math.sqrt(room / (image.shape[-1] * image.shape[-2]))
+    return image if share >= 1 else read(round(share * max(image.shape[-2:])))
 
 
 def _short(value: float) -> str:

@@ -1,9 +1,12 @@
 """The canvas in a real browser: ink, history, keys and fingers."""
 
+import io
 import itertools
 import json
 import math
 
+import numpy as np
+import PIL.Image
 import pytest
 
 MODES = ("brush", "lasso", "points", "move", "slow")
@@ -174,6 +177,16 @@ def test_points_are_set_dragged_moved_by_keys_and_removed(lab, drawing):
     assert len(told(drawing)["pairs"]) == 1
     press(drawing, "Control+z", "Control+Shift+z", "Control+z")
     assert len(told(drawing)["pairs"]) == 2
+
+
+@pytest.mark.parametrize("drawing", ["points"], indirect=True)
+def test_the_keyboards_focus_is_seen_on_the_picture(lab, drawing):
+    press(drawing, "ArrowLeft")
+    drawing.spots((0, 0))  # scrolls it into view
+    shot = np.array(PIL.Image.open(io.BytesIO(drawing.stage.screenshot())).convert("RGB"))
+    rim = np.concatenate([shot[1, 4:-4], shot[-2, 4:-4], shot[4:-4, 1], shot[4:-4, -2]])
+    orange = np.abs(rim.astype(int) - (0xE6, 0x9F, 0x00)).max(axis=1) < 8
+    assert orange.mean() > 0.9
 
 
 @pytest.mark.parametrize("drawing", ["move"], indirect=True)

@@ -199,8 +199,6 @@ subprocess.run(["true"])
 
 CASES = {  # graded from end to end, which takes two kernels each
     "right": Case(BOTH),
-    "untouched": Case(NONE, answers={}),
-    "wrong": Case(NONE, answers=WRONG),
     "visible-only": Case(NONE, answers=RIGHT | {
         "differences": "def differences(signal):\n    return torch.tensor([1.0, 2.0, -1.0])",
         "integrate": "def integrate(slopes, start):\n    return SIGNAL"}),
@@ -215,22 +213,20 @@ CASES = {  # graded from end to end, which takes two kernels each
     "memory-bomb": Case(
         BOTH, extra=("hoard = [bytearray(2**28) for _ in range(10**5)]",), heavy=True),
     "breaks-things": Case(BOTH, extra=("import sys; sys.exit(0)", FORK, SHARE_MEMORY, DELETE)),
-    "looks-around": Case(BOTH, extra=(READ_DISK, NETWORK, WIDGETS, SCRIPTS)),
-    "kernel-killed": Case(FIRST, "its kernel died", extra=("os.kill(os.getpid(), 9)",)),
+    "looks-around": Case(
+        BOTH, answers=RIGHT | {"differences": READ_MEMORY},
+        extra=(READ_DISK, NETWORK, WIDGETS, SCRIPTS),
+        change=lambda nb: (nb.cells.append(new_code_cell("print(seen)")), nb)[1]),
+    # However it ends, by a signal, an exit (see test_grading_hidden) or by itself, it is gone.
     "segfault": Case(FIRST, "its kernel died", extra=("import ctypes; ctypes.string_at(0)",)),
-    "hard-exit": Case(FIRST, "its kernel died", extra=("os._exit(0)",)),
     "forged-checks": Case(NONE, answers=WRONG, extra=(DROP_ASSERTS, FORGE_CHECKS)),
     "forged-globals": Case(NONE, answers=WRONG | {"integrate": FORGE_GLOBALS}),
     "forged-answers": Case(NONE, answers=WRONG | {
         "differences": FORGE_ANSWERS + WRONG["differences"]}),
-    "reads-memory": Case(BOTH, answers=RIGHT | {"differences": READ_MEMORY},
-                         change=lambda nb: (nb.cells.append(new_code_cell("print(seen)")), nb)[1]),
     "prints-200-MB": Case(BOTH, "printed more than", extra=(FLOOD,), heavy=True),
     "fills-disk": Case(FIRST, "filled the folder", extra=(FILL,)),
     "missing-import": Case(FIRST, answers=RIGHT | {
         "integrate": "import no_such_module\n" + SUM_RIGHT}),
-    "renamed-function": Case(FIRST, answers=RIGHT | {
-        "integrate": SUM_RIGHT.replace("integrate", "my_integrate")}),
     "syntax-error": Case(FIRST, answers=RIGHT | {"integrate": "def integrate(:"}),
     "deleted-cells": Case(FIRST, "was missing", change=lambda nb: _without(
         nb, "check_differences", "integrate", "check_integrate")),
@@ -238,10 +234,10 @@ CASES = {  # graded from end to end, which takes two kernels each
     "changed-settings": Case(BOTH, "settings of cell", change=_resettled),
     "changed-tests": Case(NONE, "was changed", answers=WRONG | {
         "check_differences": "pass", "check_integrate": "pass"}),
-    "half-a-file": Case(NONE, "not a notebook", change=lambda nb: json.dumps(nb)[:900]),
 }
 MENDED = {  # files whose code is that of "right" or "untouched" before any of it runs
-    **{name: CASES[name] for name in ("changed-settings", "half-a-file")},
+    "changed-settings": CASES["changed-settings"],
+    "half-a-file": Case(NONE, "not a notebook", change=lambda nb: json.dumps(nb)[:900]),
     "no-code-left": Case(NONE, "was missing", change=_gone("code")),
     "lost-metadata": Case(BOTH, "settings of cell", change=_stripped),
     "old-format": Case(BOTH, change=_format_3),

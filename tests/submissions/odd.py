@@ -106,7 +106,7 @@ ODD = {
     "copy": Odd(BOTH, "the copy beside it was graded", _copy),
 }
 GRADED = {  # from end to end, which takes two kernels each
-    **{name: ODD[name] for name in ("linked", "huge-notebook", "strange-cells", "copy")},
+    **{name: ODD[name] for name in ("linked", "strange-cells", "copy")},
     "all-at-once": Odd(BOTH, "of the files were set aside", _all_at_once),
     "x" * 245: Odd(BOTH, "", _date),
 }
