@@ -174,9 +174,14 @@ def test_named_directions_have_sliders_that_move_the_photo(make, monkeypatch):
     assert tool.state.strengths == (80,) and "everywhere" in tool.answer.note
     moved = tool.session.edit.code() - tool.session.projection.latent
     assert float(moved[0, 0, 0]) == pytest.approx(1.6, abs=1e-4)
+    tool.move("wide", -80)
+    assert tool.page.sliders[0].value == -80
+    assert tool.edited.shape == tool.photo.shape and not torch.equal(tool.edited, tool.photo)
     tool.reset()
     tool.wait()
     assert tool.page.sliders[0].value == 0 and tool.answer.note == module.READY
+    with pytest.raises(ValueError, match="'wide'"):
+        tool.move("narrow", 50)
 
 
 def test_a_failure_in_the_background_is_shown(make, monkeypatch):

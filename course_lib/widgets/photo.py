@@ -4,6 +4,7 @@ import ipywidgets
 import torch
 from torch import Tensor
 
+from course_lib.checks import require_option
 from course_lib.framing import Frame
 from course_lib.generators import load_generator
 from course_lib.generators.base import Generator
@@ -79,6 +80,11 @@ class PhotoTool(Tool):
         """The photo is placed: project it."""
         self.set(placed=True)
 
+    def move(self, name: str, percent: float) -> None:
+        """Go along a named direction, in % of its reach; what is painted is met from there."""
+        require_option(name, tuple(self.session.directions), "name")
+        self._slid(list(self.session.directions).index(name), percent)
+
     def cancel(self) -> None:
         """End the projection with what was found until now."""
         self._cancelled = True
@@ -92,10 +98,20 @@ class PhotoTool(Tool):
         """Until the projection, the edit and the whole photo are done."""
         self.background.wait()
 
+    @property
+    def photo(self) -> Image:
+        """As it was opened, (3, H, W)."""
+        return self.session.photo
+
+    @property
+    def edited(self) -> Image:
+        """The photo at its own size, (3, H, W), once all is done."""
+        self.wait()
+        return self._picture
+
     def save(self, path: object) -> None:
         """Write the edited photo into a file, at its own size."""
-        self.wait()
-        save_image(self._picture, path)
+        save_image(self.edited, path)
 
     # ---- the loop
 
@@ -177,8 +193,6 @@ class PhotoTool(Tool):
             self._projecting, self.page.progress.layout.display = False, "none"
         self.pad.note = ""
         return not self.background.should_end
-
-    # ---- the page
 
     def _show(self) -> None:
         """The photo, small, with the edit so far; and what the model makes of it."""

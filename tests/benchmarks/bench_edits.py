@@ -79,7 +79,7 @@ def edits(device: torch.device | str) -> Iterator[Edited]:
             wish.ask(session, name)
             session.follow(**TO_THE_END)
             wheels = session.finish()
-            aim = wish.like(wheels)
+            aim = wish.like(wheels, name)
             yield Edited(name, aim, photo, as_strong(aim, name, photo, wheels), wheels)
 
 

@@ -22,6 +22,8 @@ FACE: Ellipse = (0.5, 0.48, 0.36, 0.36)
 EYES: tuple[Ellipse, ...] = ((0.345, 0.496, 0.09, 0.07), (0.655, 0.496, 0.09, 0.07))
 NOSES = {"bandit": (62, 90), "british": (65, 84), "ginger": (63, 82), "patch": (68, 83),
          "siamese": (56, 88), "silver": (63, 90), "tabby": (62, 88), "tuxedo": (64, 87)}
+LOWER = {"bandit": 0.03, "british": 0.05, "ginger": 0.09, "patch": 0.09, "siamese": 0.05,
+         "silver": 0.02, "tabby": 0.0, "tuxedo": 0.05}  # foreheads, in shares
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class Paint:
     """Another colour of fur: by a stroke on wheels, or along a direction; classically by a tint.
 
     Attributes:
-        place: where; spared: but not there.
+        place: where, strokes lower on some foreheads; spared: but not there.
         color: which; None for what the direction makes of it, so that the tint can be compared.
         strengths: of named directions; a stroke of the colour if there are none.
     """
@@ -41,37 +43,42 @@ class Paint:
     strengths: Mapping[str, float] = field(default_factory=dict)
 
     def ask(self, session: PhotoSession, photo: str) -> None:
-        strokes = [] if self.strengths else [ColorStroke(self._mask(SIDE), self.color)]
+        strokes = [] if self.strengths else [ColorStroke(self._mask(SIDE, photo), self.color)]
         session.ask(strokes, self.strengths)
 
-    def like(self, answer: Tensor) -> "Paint":
+    def like(self, answer: Tensor, photo: str) -> "Paint":
         """The same wish, for the colour that an answer has, if none was wished for."""
         if self.color is not None:
             return self
-        return replace(self, color=tuple(self._mean(answer).tolist()))
+        return replace(self, color=tuple(self._mean(answer, photo).tolist()))
 
     def classical(self, picture: Tensor, strength: float, photo: str) -> Tensor:
         """The mean colour moved towards the wish, within soft rims: the fur keeps its texture."""
         side = picture.shape[-1]
-        soft = soft_ellipses([self.place], side, sharpness=3)
+        soft = soft_ellipses([self._place(photo)], side, sharpness=3)
         soft = (soft * (1 - soft_ellipses(self.spared, side))).to(picture)
-        shift = picture.new_tensor(self.color) - self._mean(picture)
+        shift = picture.new_tensor(self.color) - self._mean(picture, photo)
         return (picture + strength * soft * shift[:, None, None]).clamp(0, 1)
 
     def missed(self, before: Tensor, after: Tensor, photo: str) -> float:
         """The root mean square difference of the mean colour."""
-        found = self._mean(after)
+        found = self._mean(after, photo)
         return float((found - found.new_tensor(self.color)).square().mean().sqrt())
 
     def near(self, photo: str) -> Tensor:
-        x, y, width, height = self.place
+        x, y, width, height = self._place(photo)
         return soft_ellipses([(x, y, width + 0.1, height + 0.1)], SIDE)
 
-    def _mean(self, picture: Tensor) -> Tensor:
-        return shrunk(picture)[:, self._mask(SIDE)].mean(dim=1)
+    def _mean(self, picture: Tensor, photo: str) -> Tensor:
+        return shrunk(picture)[:, self._mask(SIDE, photo)].mean(dim=1)
 
-    def _mask(self, side: int) -> Tensor:
-        return (soft_ellipses([self.place], side) > 0.5) & (soft_ellipses(self.spared, side) < 0.5)
+    def _mask(self, side: int, photo: str) -> Tensor:
+        inside = soft_ellipses([self._place(photo)], side) > 0.5
+        return inside & (soft_ellipses(self.spared, side) < 0.5)
+
+    def _place(self, photo: str) -> Ellipse:
+        x, y, width, height = self.place
+        return (x, y if self.strengths else y + LOWER[photo], width, height)
 
 
 @dataclass(frozen=True)
@@ -85,7 +92,7 @@ class Turn:
         start = torch.tensor([NOSES[photo]]).float()
         session.ask([Drag(start, start + torch.tensor([[self.pixels, 0.0]]))])
 
-    def like(self, answer: Tensor) -> "Turn":
+    def like(self, answer: Tensor, photo: str) -> "Turn":
         return self
 
     def classical(self, picture: Tensor, strength: float, photo: str) -> Tensor:
