@@ -24,11 +24,11 @@ class LBFGS:
         trial: where to evaluate next, (batch, n).
     """
 
-    def __init__(self, start: Rows, memory: int = 50):
-        self.point, self.trial, self.memory = start, start, memory
-        self.value = start.new_full((len(start),), math.inf)
-        self.slope, self.direction = torch.zeros_like(start), torch.zeros_like(start)
-        self.length = start.new_ones(len(start))
+    def __init__(self, init: Rows, memory: int = 50):
+        self.point, self.trial, self.memory = init, init, memory
+        self.value = init.new_full((len(init),), math.inf)
+        self.slope, self.direction = torch.zeros_like(init), torch.zeros_like(init)
+        self.length = init.new_ones(len(init))
         self.pairs: list[tuple[Tensor, Tensor, Tensor]] = []  # s, y, 1 / s·y (0: no pair)
         self.scale: Tensor | None = None
 
