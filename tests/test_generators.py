@@ -59,6 +59,15 @@ def test_no_seed_draws_odd_codes(name):
         assert measured.max() < 1.15 * measured.min()
 
 
+def test_only_generators_are_listed(tmp_path, monkeypatch):
+    monkeypatch.setattr(generators, "ASSETS", tmp_path)
+    for name, family in ("one", "dcgan"), ("one-encoder", "encoder"), ("features", ""):
+        save_weights(tmp_path / f"{name}.safetensors", {"x": torch.ones(1)}, settings={})
+        if family:
+            Card(name, family, 16, 1, "MIT", "fine").write(tmp_path / f"{name}.json")
+    assert [card.name for card in list_generators() if card.name not in REMOTE] == ["one"]
+
+
 def test_the_table_of_generators_reads_as_one():
     table = repr(list_generators()).splitlines()
     assert table[0].split() == ["name", "family", "resolution", "size", "licence", "quality"]

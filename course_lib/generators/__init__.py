@@ -36,8 +36,9 @@ def list_generators() -> Cards:
 
     First those that ship with the course, then those that are downloaded when asked for.
     """
-    cards = [Card.read(path.with_suffix(".json")) for path in sorted(ASSETS.glob("*.safetensors"))]
-    shipped = [card for card in cards if card.family not in ("encoder", "classifier")]
+    beside = [path.with_suffix(".json") for path in sorted(ASSETS.glob("*.safetensors"))]
+    cards = [Card.read(path) for path in beside if path.is_file()]
+    shipped = [card for card in cards if card.family in FAMILIES]
     remote = [
         Card(one.name, one.family, one.resolution, one.bytes, one.license,
              f"downloaded when loaded, from {one.source}")
