@@ -16,7 +16,7 @@ READING_ORDER = """
     shapes results checks caching writing  pixels images weights  gradients solvers
     smoothing blending warping energies  generators  lite0 losses encoders classifiers
     descent projection familiarity tuning  guidance transfer framing directions  sessions
-    text metrics
+    text metrics realism
     plotting feedback  widgets  training
 """.split()
 

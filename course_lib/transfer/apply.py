@@ -40,6 +40,7 @@ from course_lib.transfer.flow import (
 )
 
 MORPH_SMOOTHNESS = 0.02  # stiffer: not all that G changes is motion, and folds show in a photo
+BRIGHTER = 1.5  # times as bright: contrast grows no further
 MISFIT = 0.1  # a difference of photo and projection at which half of the trust is gone
 
 
@@ -223,14 +224,39 @@ def apply_change(
     """Move and recolour a photo by fields of another size, and add what they leave over.
 
     Flow and rest are enlarged smoothly, so that texture is not torn; the colour along the edges
-    of the moved photo.
+    of the moved photo; and detail finer than the fields keeps its contrast.
     """
     size = photo.shape[-2:]
     scale = flow.new_tensor([size[1] / flow.shape[-1], size[0] / flow.shape[-2]])
     flow = F.interpolate(flow[None], size, mode="bicubic")[0] * scale[:, None, None]
     moved = warped(doubled(photo), flow, finer=2)
     found = recolored(moved, guided_upsample(color.flatten(0, 1), moved).unflatten(0, (3, 4)))
+    found = keep_contrast(moved, found, flow.shape[-2:])
     return found if rest is None else found + F.interpolate(rest[None], size, mode="bicubic")[0]
+
+
+def keep_contrast(
+    before: Image, after: Image, size: Sequence[int]
+) -> Float[Tensor, "channels height width"]:
+    """Detail finer than `size`, as strong as it was, or as the light that falls on it asks.
+
+    Where G draws all detail anew, a matrix that explains the one by the other comes out too small,
+    and the photo's detail would fade with it; where dark fur turns white, too large, and it would
+    glitter. So contrast stays between what it was and that times the ratio of brightness, which
+    counts up to `BRIGHTER`.
+    """
+    def smooth(x: Tensor, size: Sequence[int]) -> Tensor:
+        small = F.interpolate(x[None], tuple(size), mode="area")
+        return F.interpolate(small, x.shape[-2:], mode="bilinear")[0]
+
+    base, other = smooth(before, size), smooth(after, size)
+    window = [max(1, side // 2) for side in size]
+    was, found = (smooth(detail.square().mean(dim=0, keepdim=True), window).sqrt() + 1e-3
+                  for detail in (before - base, after - other))
+    light = (other.mean(dim=0) + 0.05) / (base.mean(dim=0) + 0.05)
+    light = light.clamp(0, BRIGHTER)
+    wanted = torch.maximum(torch.minimum(found, was * light.clamp(min=1)), was * light.clamp(max=1))
+    return other + wanted / found * (after - other)
 
 
 def trust_projection(
