@@ -38,7 +38,7 @@ ROOMS = {
     "solvers": "conjugate_gradients multigrid fourier lbfgs".split(),
     "blending": "placing poisson modes".split(),
     "directions": "moving moments unsupervised supervised effects naming".split(),
-    "transfer": "flow apply alternatives".split(),
+    "transfer": "motion apply alternatives".split(),
     "sessions": "editing photo".split(),
 }
 
