@@ -15,7 +15,7 @@ HOUSE = Path(__file__).parents[1] / "course_lib"
 READING_ORDER = """
     shapes results checks caching writing  pixels images weights  gradients solvers
     smoothing blending warping energies  generators  lite0 losses encoders classifiers
-    descent projection familiarity tuning  guidance transfer framing directions  sessions
+    descent projection familiarity realism tuning  guidance transfer framing directions  sessions
     text metrics
     plotting feedback  widgets  training
 """.split()
@@ -43,8 +43,8 @@ ROOMS = {
 }
 
 METHODS = """
-    losses encoders classifiers descent projection familiarity tuning guidance transfer framing
-    directions sessions text metrics
+    losses encoders classifiers descent projection familiarity realism tuning guidance transfer
+    framing directions sessions text metrics
 """.split()
 MAX_LINES = 300
 MAX_BODY = 40  # lines, without the docstring
