@@ -8,9 +8,9 @@ In reading order, each module uses only the ones before it:
   `energies`
 - the manifold: `generators`
 - what "close" means, and what a picture shows: `lite0`, `losses`, `encoders`, `classifiers`
-- photos onto it: `descent`, `projection`, `familiarity`, `tuning`
+- photos onto it: `descent`, `projection`, `familiarity`, `realism`, `tuning`
 - edits on it: `guidance`, `transfer`, `framing`, `directions`, `sessions`
-- what is measured and shown: `metrics`, `realism`, `plotting`, `feedback`, `widgets`
+- what is measured and shown: `metrics`, `plotting`, `feedback`, `widgets`
 - how the weights were made: `training`
 """
 

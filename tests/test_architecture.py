@@ -15,8 +15,8 @@ HOUSE = Path(__file__).parents[1] / "course_lib"
 READING_ORDER = """
     shapes results checks caching writing  pixels images weights  gradients solvers
     smoothing blending warping energies  generators  lite0 losses encoders classifiers
-    descent projection familiarity tuning  guidance transfer framing directions  sessions
-    text metrics realism
+    descent projection familiarity realism tuning  guidance transfer framing directions  sessions
+    text metrics
     plotting feedback  widgets  training
 """.split()
 
@@ -38,13 +38,13 @@ ROOMS = {
     "solvers": "conjugate_gradients multigrid fourier lbfgs".split(),
     "blending": "placing poisson modes".split(),
     "directions": "moving moments unsupervised supervised effects naming".split(),
-    "transfer": "flow apply alternatives".split(),
+    "transfer": "motion apply alternatives".split(),
     "sessions": "editing photo".split(),
 }
 
 METHODS = """
-    losses encoders classifiers descent projection familiarity tuning guidance transfer framing
-    directions sessions text metrics
+    losses encoders classifiers descent projection familiarity realism tuning guidance transfer
+    framing directions sessions text metrics
 """.split()
 MAX_LINES = 300
 MAX_BODY = 40  # lines, without the docstring

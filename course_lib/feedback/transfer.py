@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from course_lib.feedback.diagnosis import Check, Mistake
-from course_lib.transfer.flow import recolored, warped
+from course_lib.transfer.motion import recolored, warped
 
 
 def step_checks(rng: torch.Generator) -> list[Check]:

@@ -10,8 +10,18 @@ import argparse
 
 import torch
 
-from course_lib.realism import KINDS, SEEN_AT, collect, describe, save_photographs
+from course_lib.generators.base import Card
+from course_lib.realism import (
+    KINDS,
+    SEEN_AT,
+    Photographs,
+    collect,
+    describe,
+    save_photographs,
+)
 from course_lib.training.data import hold_out, read_pictures
+from course_lib.training.export import source_of
+from course_lib.weights.files import ASSETS
 
 COUNT = 700  # photographs whose features ship
 
@@ -31,8 +41,19 @@ def main() -> None:
         for part in (photos[order[:COUNT]], others))
     found = collect(features, kept_out)
     save_photographs(found, chosen.kind)
-    print(f"{len(features)} photographs; {len(kept_out)} kept out, "
-          f"{float(found.kept_out.median()):.3f} away from the nearest")
+    print(write_card(found, chosen.kind).quality)
+
+
+def write_card(found: Photographs, kind: str) -> Card:
+    """What the file beside it holds, and under which licence."""
+    path = ASSETS / f"{kind}-photographs.safetensors"
+    quality = (f"{len(found.features)} photographs; {len(found.kept_out)} kept out, "
+               f"{float(found.kept_out.median()):.3f} away from the nearest")
+    data, license = source_of(kind)
+    card = Card(path.stem, "photographs", SEEN_AT, path.stat().st_size, license, quality, data,
+                "python -m course_lib.training.photographs", kind=kind)
+    card.write(path.with_suffix(".json"))
+    return card
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from course_lib.transfer.apply import (
     transfer_edit,
     trust_projection,
 )
-from course_lib.transfer.flow import (
+from course_lib.transfer.motion import (
     Transfer,
     doubled,
     estimate_flow_and_color,

@@ -26,7 +26,7 @@ from course_lib.checks import (
 )
 from course_lib.results import Callback
 from course_lib.shapes import Ellipse, Image
-from course_lib.transfer.flow import (
+from course_lib.transfer.motion import (
     COLOR_SMOOTHNESS,
     Color,
     Flow,
