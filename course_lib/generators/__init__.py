@@ -13,6 +13,7 @@ from course_lib.generators.flow import Flow
 from course_lib.generators.interpolation import interpolate
 from course_lib.generators.stylegan2 import StyleGAN2
 from course_lib.generators.vae import VAE
+from course_lib.generators.vqvae import VQVAE
 from course_lib.images import default_device, usable_device
 from course_lib.weights import REMOTE, StoredWeights, fetch_weights, read_weights
 from course_lib.weights.files import ASSETS
@@ -20,7 +21,8 @@ from course_lib.weights.files import ASSETS
 __all__ = ["Card", "Cards", "Generator", "interpolate", "list_generators", "load_generator"]
 
 FAMILIES = {  # by the word that files of ours carry; a VAE's decoder is a DCGAN: it is asked first
-    "vae": VAE, "glow": Flow, "realnvp": Flow, "dcgan": DCGAN, "stylegan2": StyleGAN2,
+    "vae": VAE, "vqvae": VQVAE, "glow": Flow, "realnvp": Flow, "dcgan": DCGAN,
+    "stylegan2": StyleGAN2,
 }
 STRANGERS = {  # a name's end, which no other kind has
     "synthesis.input.freqs": "StyleGAN3",

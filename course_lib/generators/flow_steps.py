@@ -75,7 +75,7 @@ class Mix(nn.Module):
 
     def inverse(self, y: Features) -> Features:
         """x of y."""
-        return self._mixed(y, torch.linalg.inv(self.weight.double()).to(y.dtype))
+        return self._mixed(y, torch.linalg.inv(self.weight.double().cpu()).to(y))
 
     def _mixed(self, x: Features, weight: Tensor) -> Features:
         with torch.autocast(x.device.type, enabled=False):  # bfloat16 would have no inverse

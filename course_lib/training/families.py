@@ -9,10 +9,12 @@ from course_lib.training.polish import PolishTraining
 from course_lib.training.projected import ProjectedTraining
 from course_lib.training.stylegan2 import StyleGAN2Training
 from course_lib.training.vae import VAETraining
+from course_lib.training.vqvae import PriorTraining, VQVAETraining
 
 FAMILIES: dict[str, type[Training]] = {one.family: one for one in (
     ClassifierTraining, DCGANTraining, EncoderTraining, GlowTraining, PolishTraining,
-    ProjectedTraining, RealNVPTraining, StyleGAN2Training, VAETraining,
+    PriorTraining, ProjectedTraining, RealNVPTraining, StyleGAN2Training, VAETraining,
+    VQVAETraining,
 )}
 
 # Checkpoints of before families were written into them, by a part that only these have.

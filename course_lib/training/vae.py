@@ -39,7 +39,7 @@ class VAERecipe(DescentRecipe):
     held_out: int = 200
     width: int = 24
     z_dim: int = 128
-    beta: float = 10
+    beta: float = 40
     warm_up: float = 0.1
 
 
