@@ -16,12 +16,14 @@ SHIPPED = [card.name for card in list_generators() if card.family in ("glow", "r
 
 
 def random_flow(kind: str, resolution: int = 8, *, scale: float = 0.1, seed: int = 0) -> Flow:
-    """With random weights throughout; its mixes stay near rotations."""
+    """With random weights throughout; its mixes stay rotations, and its pictures about [0, 1]."""
     torch.manual_seed(seed)
     flow = Flow(FlowConfig(kind, resolution, 2, 2, 8))
     for name, parameter in flow.named_parameters():
         if not name.endswith("mix.weight"):
             nn.init.normal_(parameter, std=scale)
+    first = (*flow.levels[0].whole, *flow.levels[0].squeezed)[0]
+    first.norm.log_scale.data += 2.5
     return flow.eval().requires_grad_(False)
 
 

@@ -41,6 +41,7 @@ class VQVAEConfig:
         resolution: of the pictures, divisible by 8.
         width: channels; inner: those inside a residual block; blocks: of those at each level.
         words: how many each vocabulary has; dim: how many numbers a word is.
+        prior_width, prior_depth: of the prior, as in `PriorConfig`.
     """
 
     resolution: int = 64
@@ -49,6 +50,8 @@ class VQVAEConfig:
     blocks: int = 2
     words: int = 128
     dim: int = 32
+    prior_width: int = 128
+    prior_depth: int = 5
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -93,7 +96,9 @@ class VQVAE(Generator):
         self.grow = nn.Sequential(double(width, width // 2), nn.ReLU())
         self.rgb = double(width // 2, 3)
         self.layers = (f"b{config.sizes['bottom']}", f"b{2 * config.sizes['bottom']}")
-        self.prior = Prior(PriorConfig(**config.sizes, words=config.words)) if with_prior else None
+        self.prior = Prior(PriorConfig(
+            **config.sizes, words=config.words, width=config.prior_width,
+            depth=config.prior_depth)) if with_prior else None
         for statistic, value in (("code_mean", 0.0), ("code_std", 1.0)):
             self.register_buffer(statistic, torch.full(self.latent_shape("codes"), value))
 

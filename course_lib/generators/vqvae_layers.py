@@ -31,10 +31,11 @@ class Codebook(nn.Module):
 
     def forward(self, x: Features) -> tuple[Features, Words]:
         """The nearest words in place of vectors, and which these are (eq. 1 and 2)."""
-        words = self.nearest(x)
-        found = self.vectors[words].movedim(-1, 1)
-        if self.training:
-            self.follow(x.detach().movedim(1, -1).flatten(0, 2), words.flatten())
+        with torch.autocast(x.device.type, enabled=False):  # bfloat16 tells few words apart
+            words = self.nearest(x)
+            found = self.vectors[words].movedim(-1, 1)
+            if self.training:
+                self.follow(x.detach().movedim(1, -1).flatten(0, 2), words.flatten())
         return x + (found - x).detach(), words
 
     def nearest(self, x: Features) -> Words:
