@@ -30,15 +30,15 @@ class FlowRecipe(DescentRecipe):
         ramp: share of the pictures during which the rate rises; without, a flow may diverge.
     """
 
-    thousands: float = 500
+    thousands: float = 300
     batch: int = 32
     resolution: int = 32
     steady: float = 0.7
     held_out: int = 200
     clip: float | None = 1
     levels: int = 3
-    steps: int = 10
-    width: int = 128
+    steps: int = 8
+    width: int = 64
     bits: int = 5
     ramp: float = 0.01
 
@@ -95,4 +95,4 @@ class RealNVPTraining(GlowTraining):
 
     family = architecture = "realnvp"
     suffix = "-realnvp"
-    recipes: ClassVar = {"clothes": FlowRecipe(flip=True, steps=4, width=96)}
+    recipes: ClassVar = {"clothes": FlowRecipe(flip=True, steps=3)}
