@@ -9,15 +9,21 @@ import torch
 from course_lib.generators.base import Generator
 from course_lib.generators.cards import Card, Cards
 from course_lib.generators.dcgan import DCGAN
+from course_lib.generators.flow import Flow
 from course_lib.generators.interpolation import interpolate
 from course_lib.generators.stylegan2 import StyleGAN2
+from course_lib.generators.vae import VAE
+from course_lib.generators.vqvae import VQVAE
 from course_lib.images import default_device, usable_device
 from course_lib.weights import REMOTE, StoredWeights, fetch_weights, read_weights
 from course_lib.weights.files import ASSETS
 
 __all__ = ["Card", "Cards", "Generator", "interpolate", "list_generators", "load_generator"]
 
-FAMILIES = {"dcgan": DCGAN, "stylegan2": StyleGAN2}  # by the word that files of ours carry
+FAMILIES = {  # by the word that files of ours carry; a VAE's decoder is a DCGAN: it is asked first
+    "vae": VAE, "vqvae": VQVAE, "glow": Flow, "realnvp": Flow, "dcgan": DCGAN,
+    "stylegan2": StyleGAN2,
+}
 STRANGERS = {  # a name's end, which no other kind has
     "synthesis.input.freqs": "StyleGAN3",
     "progression.0.conv1.conv.weight_orig": "the first StyleGAN",
@@ -119,7 +125,7 @@ def _family_of(weights: StoredWeights, path: Path) -> type[Generator]:
     raise ValueError(
         f"{path} holds {len(weights.tensors)} tensors, but of no generator known here"
         f"{f' (they look like {stranger})' if stranger else ''}: the families are "
-        f"{', '.join(family.__name__ for family in FAMILIES.values())}."
+        f"{', '.join(dict.fromkeys(family.__name__ for family in FAMILIES.values()))}."
     )
 
 

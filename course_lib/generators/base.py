@@ -17,9 +17,11 @@ from course_lib.caching import Cache
 from course_lib.checks import (
     require_count,
     require_floats,
+    require_image,
     require_number,
     require_option,
     require_rng,
+    require_unit_range,
 )
 from course_lib.generators.capabilities import Capabilities
 from course_lib.generators.cards import Card, Cards
@@ -159,6 +161,18 @@ class Generator(nn.Module, Capabilities, ABC):
         """Raise a `ValueError` unless each is one of this generator's spaces."""
         for space in spaces:
             require_option(space, self.spaces, "space")
+
+    def require_pictures(self, images: Tensor) -> None:
+        """Raise a `ValueError` unless `images` is a batch in [0, 1], as large as G's pictures."""
+        require_image(images, "images")
+        size = (3, self.resolution, self.resolution)
+        if images.ndim != 4 or tuple(images.shape[1:]) != size:
+            raise ValueError(
+                f"images have shape {tuple(images.shape)}, but {self.name} reads (batch, "
+                f"{', '.join(map(str, size))}): crop them with images.crop_square(..., "
+                f"resolution={self.resolution}), and add the batch with [None]."
+            )
+        require_unit_range(images, "images")
 
     def require_latent(self, latent: Tensor, space: str) -> None:
         """Raise a `ValueError` unless `latent` is a batch of codes of `space`, as G computes."""

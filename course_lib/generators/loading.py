@@ -1,8 +1,13 @@
 """Loading stored weights into a network: which of a file's tensors are its own, and do they fit."""
 
 from collections.abc import Mapping
+from typing import TypeVar
 
 from torch import Tensor, nn
+
+from course_lib.weights import StoredWeights
+
+Config = TypeVar("Config")
 
 
 def load_frozen(module: nn.Module, tensors: Mapping[str, Tensor], name: str) -> None:
@@ -40,3 +45,18 @@ def find_prefix(tensors: Mapping[str, Tensor], name: str) -> str | None:
     """
     found = [key.removesuffix(name) for key in tensors if f".{key}".endswith(f".{name}")]
     return min(found, key=lambda prefix: ("ema" not in prefix.lower(), len(prefix)), default=None)
+
+
+def read_config(kind: type[Config], weights: StoredWeights, name: str) -> Config:
+    """The config, a dataclass, that was stored with a file's weights.
+
+    Raises:
+        ValueError: it is missing, or of another kind.
+    """
+    try:
+        return kind(**weights.settings["config"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"{name} holds weights without their {kind.__name__} ({error}), so the network can't "
+            f"be built: check that the file is complete, and of this family."
+        ) from error

@@ -22,9 +22,11 @@ class DescentRecipe(Recipe):
 
     Attributes:
         held_out: pictures at the end of the (shuffled) set that training never sees.
+        clip: the longest gradient that is followed, longer ones are shortened to it; None for any.
     """
 
     held_out: int = 0
+    clip: float | None = None
 
 
 class DescentTraining(Training):
@@ -76,5 +78,7 @@ class DescentTraining(Training):
         loss, terms = self.loss(self.draw())
         self.optimizer.zero_grad()
         loss.backward()
+        if self.recipe.clip:
+            nn.utils.clip_grad_norm_(getattr(self, self.learner).parameters(), self.recipe.clip)
         synchronized_step(self.optimizer)
         return terms

@@ -4,13 +4,17 @@ from course_lib.training.base import Training
 from course_lib.training.classifier import ClassifierTraining
 from course_lib.training.dcgan import DCGANTraining
 from course_lib.training.encoder import EncoderTraining
+from course_lib.training.flow import GlowTraining, RealNVPTraining
 from course_lib.training.polish import PolishTraining
 from course_lib.training.projected import ProjectedTraining
 from course_lib.training.stylegan2 import StyleGAN2Training
+from course_lib.training.vae import VAETraining
+from course_lib.training.vqvae import PriorTraining, VQVAETraining
 
 FAMILIES: dict[str, type[Training]] = {one.family: one for one in (
-    ClassifierTraining, DCGANTraining, EncoderTraining, PolishTraining, ProjectedTraining,
-    StyleGAN2Training,
+    ClassifierTraining, DCGANTraining, EncoderTraining, GlowTraining, PolishTraining,
+    PriorTraining, ProjectedTraining, RealNVPTraining, StyleGAN2Training, VAETraining,
+    VQVAETraining,
 )}
 
 # Checkpoints of before families were written into them, by a part that only these have.
