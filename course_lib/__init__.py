@@ -10,7 +10,7 @@ In reading order, each module uses only the ones before it:
 - what "close" means, and what a picture shows: `lite0`, `losses`, `encoders`, `classifiers`
 - photos onto it: `descent`, `projection`, `familiarity`, `realism`, `tuning`
 - edits on it: `guidance`, `transfer`, `framing`, `directions`, `sessions`
-- what is measured and shown: `metrics`, `plotting`, `feedback`, `widgets`
+- what is measured and shown: `metrics`, `plotting`, `diagrams`, `feedback`, `widgets`
 - how the weights were made: `training`
 """
 

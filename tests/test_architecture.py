@@ -17,7 +17,7 @@ READING_ORDER = """
     smoothing blending warping energies  generators  lite0 losses encoders classifiers
     descent projection familiarity realism tuning  guidance transfer framing directions  sessions
     text metrics
-    plotting feedback  widgets  training
+    plotting diagrams feedback  widgets  training
 """.split()
 
 # Packages with an order of their own; their front door, __init__, comes last.
@@ -125,8 +125,8 @@ def _objection(name: str, other: str) -> str | None:
         return "nobody imports how the weights were made"
     if target == "widgets" and room != "widgets":
         return "nothing imports the widgets"
-    if target == "plotting" and room not in ("feedback", "widgets", "training"):
-        return "only feedback, widgets and training draw figures"
+    if target == "plotting" and room not in ("diagrams", "feedback", "widgets", "training"):
+        return "only diagrams, feedback, widgets and training draw figures"
     if target == "generators" and room in METHODS and other != "generators.base":
         return "a method speaks to generators.base alone, so that it works on every family"
     if room == target == "training":
