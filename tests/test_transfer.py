@@ -9,6 +9,7 @@ from course_lib.images import crop_square, load_image
 from course_lib.metrics import detail_energy
 from course_lib.transfer import (
     add_change,
+    apply_change,
     blend_change,
     doubled,
     enlarge_edit,
@@ -257,3 +258,20 @@ def test_the_naive_ways_are_right_where_nothing_moves_and_nothing_is_fine(after)
 def test_a_wrong_call_says_what_to_do(call, sentence, after):
     with pytest.raises(ValueError, match=sentence):
         call(after)
+
+
+def test_detail_keeps_its_contrast_where_the_fields_would_wipe_or_exaggerate_it(rng):
+    """A flat matrix explains a coat that G draws anew; the fur on it stays, and never glitters."""
+    fur = 0.5 + 0.1 * torch.randn(3, 64, 64, generator=rng)
+    still = torch.zeros(2, 16, 16)
+    color = torch.zeros(3, 4, 16, 16)
+    color[:, 3] = 0.5  # a plain grey, whatever was there
+    flat = apply_change(fur, still, color)
+    assert 0.8 < float(detail_energy(flat) / detail_energy(fur)) < 1.1
+    color = 4 * torch.eye(3, 4)[..., None, None].expand(3, 4, 16, 16).clone()
+    color[:, 3] = -1.5  # as bright as before, four times the contrast
+    loud = apply_change(fur, still, color)
+    assert float(detail_energy(loud) / detail_energy(fur)) < 1.2
+    color = 0.5 * torch.eye(3, 4)[..., None, None].expand(3, 4, 16, 16).clone()
+    dark = apply_change(fur, still, color)  # half the light: half the contrast
+    assert 0.2 < float(detail_energy(dark) / detail_energy(fur)) < 0.35

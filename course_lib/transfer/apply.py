@@ -231,7 +231,7 @@ def apply_change(
     flow = F.interpolate(flow[None], size, mode="bicubic")[0] * scale[:, None, None]
     moved = warped(doubled(photo), flow, finer=2)
     found = recolored(moved, guided_upsample(color.flatten(0, 1), moved).unflatten(0, (3, 4)))
-    found = keep_contrast(moved, found, flow.shape[-2:])
+    found = keep_contrast(moved, found, color.shape[-2:])
     return found if rest is None else found + F.interpolate(rest[None], size, mode="bicubic")[0]
 
 
@@ -255,8 +255,9 @@ def keep_contrast(
                   for detail in (before - base, after - other))
     light = (other.mean(dim=0) + 0.05) / (base.mean(dim=0) + 0.05)
     light = light.clamp(0, BRIGHTER)
-    wanted = torch.maximum(torch.minimum(found, was * light.clamp(min=1)), was * light.clamp(max=1))
-    return other + wanted / found * (after - other)
+    excess = (was * light.clamp(min=1) / found).clamp(max=1)
+    lack = (was * light.clamp(max=1) - found).clamp(min=0) / was
+    return other + excess * (after - other) + lack * (before - base)
 
 
 def trust_projection(
