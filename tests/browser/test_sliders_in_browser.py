@@ -1,5 +1,7 @@
 """The slider tools in a real browser: the picture shows, at its size, and follows the slider."""
 
+import pytest
+
 SETUP = """
 import ipywidgets, torch
 from course_lib.widgets import LiveImage
@@ -19,8 +21,22 @@ FIRST_PIXEL = """img => { const c = document.createElement('canvas');
     return context.getImageData(10, 10, 1, 1).data[0] }"""
 
 
-def test_the_picture_shows_at_its_size_and_follows_the_slider(lab):
-    page = lab.open_cells(SETUP)
+LATENT = """
+from course_lib.generators import load_generator
+from course_lib.widgets.latent import LatentTool
+latent = LatentTool(load_generator("shoes", device="cpu"))
+latent
+"""
+
+
+@pytest.fixture(scope="module")
+def notebook(page):
+    """Both tools, in one notebook."""
+    return page.open_cells(SETUP, LATENT)
+
+
+def test_the_picture_shows_at_its_size_and_follows_the_slider(lab, notebook):
+    page = notebook
     picture = page.get_by_role("img", name="a 'grey' and a black")
     picture.wait_for()
     box = picture.bounding_box()
@@ -34,31 +50,23 @@ def test_the_picture_shows_at_its_size_and_follows_the_slider(lab):
     lab.keep("slider_tool")
 
 
-def test_toggle_buttons_stand_in_one_line(lab):
-    page = lab.open_cells(SETUP)
+def test_toggle_buttons_stand_in_one_line(lab, notebook):
+    page = notebook
     buttons = page.locator(".widget-toggle-buttons button")
     buttons.nth(2).wait_for()
     tops = {round(buttons.nth(index).bounding_box()["y"]) for index in range(3)}
     assert len(tops) == 1
     buttons.nth(1).click()
     lab.settle()
-    assert "average" in page.locator(".jp-OutputArea").inner_text()
+    assert "average" in page.locator(".jp-OutputArea").first.inner_text()
 
 
-LATENT = """
-from course_lib.generators import load_generator
-from course_lib.widgets.latent import LatentTool
-tool = LatentTool(load_generator("shoes", device="cpu"))
-tool
-"""
-
-
-def test_the_latent_tool_follows_each_of_its_sliders(lab):
-    page = lab.open_cells(LATENT)
+def test_the_latent_tool_follows_each_of_its_sliders(lab, notebook):
+    page = notebook
     picture = page.get_by_role("img", name="Two pictures of shoes")
     picture.wait_for()
     shown = [picture.get_attribute("src")]
-    sliders = page.locator(".jp-OutputArea").get_by_role("slider")
+    sliders = page.locator(".jp-OutputArea").last.get_by_role("slider")
     assert sliders.count() == 4  # seed, second seed, truncation, crossover
     for index in range(4):
         sliders.nth(index).focus()
