@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import matplotlib.pyplot as plt
+import torch.nn.functional as F
 from matplotlib.axes import Axes
 from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 from torch import Tensor
@@ -13,6 +14,7 @@ from course_lib.plotting import COLORS, show_figure
 from course_lib.shapes import Image
 
 PICTURE = 1.0  # the side of a picture, in units of the drawing; one unit is one inch
+SHARPEST = 100  # pixels: what a picture is shrunk to, the figure's own resolution
 PADDING = 0.08  # around words
 LABEL = 0.27  # of a picture's label
 FONT = 11  # points: read from the last row at 1280x720
@@ -84,7 +86,10 @@ def show_diagram(nodes: Mapping[str, Node], arrows: Sequence[Arrow], *, alt: str
 
 def _draw_node(axes: Axes, node: Node) -> None:
     if isinstance(node.content, Tensor):
-        pixels = to_uint8(node.content)
+        factor = min(1.0, SHARPEST / max(node.content.shape[-2:]))
+        small = F.interpolate(node.content[None], scale_factor=factor, mode="bilinear",
+                              antialias=True)[0]
+        pixels = to_uint8(small)
         zoom = 72 * PICTURE / max(pixels.shape[:2])  # points a pixel
         axes.add_artist(AnnotationBbox(
             OffsetImage(pixels, zoom=zoom, interpolation="antialiased"), (node.x, node.y),
@@ -119,5 +124,6 @@ def _border(node: Node, other: Node) -> tuple[float, float]:
     across, up = other.x - node.x, other.y - node.y
     width, height = node.reach
     share = min(width / max(abs(across), 1e-9), height / max(abs(up), 1e-9))
-    under = LABEL if node.label and share * up <= -height else 0  # an arrow down begins below it
+    down = share * up < 1e-6 - height
+    under = LABEL if node.label and down else 0  # an arrow downwards begins below the label
     return node.x + share * across, node.y + share * up - under
