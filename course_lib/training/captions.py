@@ -140,6 +140,7 @@ TITLES = {"kind": "things", "color": "colours", "shade": "shades", "pattern": "p
 ORDER = ("who", "shade", "pattern", "color", "kind")
 SAID = 0.5  # how likely a caption names an attribute that its picture has
 KINDLESS = 0.08  # how likely it leaves the kind out
+FURRED = 0.3  # how likely a cat's caption says its coat last: "with ginger fur"
 FRAMES = ("a {}", "a {}", "the {}", "{}", "a photo of a {}", "a picture of a {}")
 LINKS = {"fur": ("with",), "with": ("with",), "on": ("on", "against", "in front of")}
 
@@ -150,7 +151,8 @@ def compose(said: Sequence[Attribute], rng: torch.Generator) -> str:
         return options[int(torch.randint(len(options), (), generator=rng))]
 
     words = {one.place: drawn(one.phrases) for one in said}
-    if "kind" in words and words["kind"] in CATS["cat"].phrases and drawn((True, False, False)):
+    of_a_cat = words.get("kind") in CATS["cat"].phrases
+    if of_a_cat and float(torch.rand((), generator=rng)) < FURRED:
         coat = [words.pop(place) for place in ("shade", "pattern", "color") if place in words]
         words |= {"fur": f"{' '.join(coat)} fur"} if coat else {}
     noun = " ".join(words[place] for place in ORDER if place in words and place not in LINKS)

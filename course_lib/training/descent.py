@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from course_lib.training.base import Losses, Recipe, Training
-from course_lib.training.data import Dataset, draw_batch, hold_out
+from course_lib.training.data import draw_batch, hold_out
 from course_lib.training.objective import synchronized_step
 
 
@@ -33,14 +33,14 @@ class DescentTraining(Training):
     """A network, its averaged weights, its optimiser.
 
     Attributes:
-        data: what it learns from; held: what it never sees.
+        data: what it learns from, one row a picture; held: what it never sees.
     """
 
     learner = "model"
     parts = ("model", "average", "optimizer")
     ships: ClassVar = {"average": "G_ema."}
 
-    def __init__(self, recipe: DescentRecipe, data: Dataset, *, device: torch.device,
+    def __init__(self, recipe: DescentRecipe, data: Tensor, *, device: torch.device,
                  rank: int = 0, processes: int = 1):
         super().__init__(recipe, device=device, rank=rank, processes=processes)
         if len(data) <= recipe.held_out:
