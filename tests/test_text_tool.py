@@ -111,6 +111,13 @@ def test_an_unknown_word_is_told_below_the_answer_and_nothing_moves(tool):
     assert tool.canvas.error == ""
 
 
+def test_an_edit_that_was_stopped_is_not_kept(tool):
+    tool.session.say("blue")
+    tool.session.follow(lambda: True, lambda: None)
+    tool._show_earlier()
+    assert tool.session.history == [] and tool.earlier.choices == 0
+
+
 def test_one_goes_on_from_an_answer(tool):
     tool.set(prompt="blue", l2=0.001)
     tool.wait()

@@ -111,7 +111,7 @@ def test_it_ships_with_its_words_and_what_was_measured(seen, tmp_path, monkeypat
     torch.save(seen, tmp_path / clip.FEATURES)
     (tmp_path / "log.jsonl").write_text(json.dumps({"pictures": 8, "seconds": 1}) + "\n")
     card = export(clip.ClipTraining, training.state(), "clip-tiny", tmp_path, tmp_path,
-                  lambda size: seen["pictures"])
+                  lambda size: seen["pictures"], kind="cats and clothes")
     assert card.license == "CC BY-NC 4.0" and "retrieval at 5" in card.measured
     assert card.measured["accuracy"].keys() == QUESTIONS.keys()
     monkeypatch.setattr(models, "ASSETS", tmp_path)

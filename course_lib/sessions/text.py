@@ -76,7 +76,7 @@ class TextSession:
         self.photo, self.edit, self._prompt = session, session.edit, ""
         self.space, self._start = session.space, session.projection.latent
 
-    def say(self, prompt: str, *, l2: float = 0.02, identity: float = 0.0) -> None:
+    def say(self, prompt: str, *, l2: float = 0.2, identity: float = 0.0) -> None:
         """Edit anew, from the start, as a sentence says; one step, for a first answer.
 
         Args:

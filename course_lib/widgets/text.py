@@ -159,6 +159,8 @@ class TextTool(Tool):
     def _show_earlier(self) -> None:
         """What was said before, and what came of it."""
         said = self.session.history[-SHOWN:]
+        if not said:
+            return
         prompts = dict.fromkeys(one.prompt for one in self.session.history)
         self.controls["prompt"].options = list(prompts)
         with self.earlier.hold_sync():

@@ -33,7 +33,7 @@ class TextState:
     photo: Image | None = None
     fixed: Latent | None = None
     prompt: str = ""
-    l2: float = 0.02
+    l2: float = 0.2
     identity: float = 0.1
 
     def begins_like(self, other: "TextState | None") -> bool:
