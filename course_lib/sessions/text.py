@@ -8,7 +8,7 @@ import torch
 from course_lib.framing import Frame
 from course_lib.generators.base import Generator
 from course_lib.guidance import Constraint
-from course_lib.results import Callback
+from course_lib.results import CLOSE_TO_INPUT, Callback
 from course_lib.sessions.editing import EditSession
 from course_lib.sessions.photo import PhotoSession
 from course_lib.shapes import Image, Latent
@@ -141,4 +141,4 @@ class TextSession:
         """The energy's terms at the last step; none before anything was said."""
         *values, close = self.edit.terms().values() or (None,)
         named = dict(zip(self._names, values, strict=False))
-        return named | {"close to the input": close} if values else {}
+        return named | {CLOSE_TO_INPUT: close} if values else {}
