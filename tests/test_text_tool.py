@@ -115,7 +115,7 @@ def test_an_edit_that_was_stopped_is_not_kept(tool):
     tool.session.say("blue")
     tool.session.follow(lambda: True, lambda: None)
     tool._show_earlier()
-    assert tool.session.history == [] and tool.earlier.choices == 0
+    assert tool.session.history == [] and tool.earlier.note == ""
 
 
 def test_one_goes_on_from_an_answer(tool):
