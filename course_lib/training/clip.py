@@ -175,8 +175,9 @@ class ClipTraining(DescentTraining):
 
 FAULTS = (
     "It knows cats' faces and garments on white, the words in its captions and no others; colours "
-    "are by the photo, lamplight and all; stripes and breeds were guessed by a network; pale "
-    "garments pass for grey ones; it reads no negations and no numbers.")
+    "are by the photo, lamplight and all, and a coat's is the middle of the head's: a Siamese's "
+    "dark mask passes for black, a black cat with a white blaze does not; stripes and breeds were "
+    "guessed by a network; pale garments pass for grey ones; it reads no negations and no numbers.")
 
 
 def truth(labels: Tensor, named: Tensor) -> Tensor:
