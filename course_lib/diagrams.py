@@ -113,10 +113,10 @@ def _draw_arrow(axes: Axes, start: Node, end: Node, arrow: Arrow) -> None:
     middle = [(a + b) / 2 for a, b in zip(first, last, strict=True)]
     along = [b - a for a, b in zip(first, last, strict=True)]
     middle = [middle[0] + arrow.curve * along[1] / 2, middle[1] - arrow.curve * along[0] / 2]
-    steep = abs(along[1]) > abs(along[0])
-    axes.text(middle[0] + PADDING * steep, middle[1] + PADDING * (not steep), arrow.label,
-              ha="left" if steep else "center", va="center" if steep else "bottom",
-              fontsize=FONT - 1)
+    slanted = abs(along[1]) > 0.1  # then the word stands to the right, where it crosses nothing
+    axes.text(middle[0] + PADDING * slanted, middle[1] + PADDING * (along[1] < 0.1), arrow.label,
+              ha="left" if slanted else "center", fontsize=FONT - 1,
+              va="center" if abs(along[1]) > abs(along[0]) else "bottom")
 
 
 def _border(node: Node, other: Node) -> tuple[float, float]:
