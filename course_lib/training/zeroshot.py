@@ -44,9 +44,11 @@ def measure_clip(
     for question, sentences in QUESTIONS.items():
         columns = [names.index(name) for name in sentences]
         asked, truth = answered(labels, columns)
+        known, known_truth = answered(seen_labels, columns)
+        if not (asked.any() and known.any()):
+            continue  # a small set leaves some questions open
         texts = towers.embed_sentences(vocabulary.encode(list(sentences.values())))
         guess = (images[asked] @ texts.T).argmax(dim=1)
-        known, known_truth = answered(seen_labels, columns)
         probed = probe(seen[known], known_truth, held[asked], len(columns))
         found[question] = {
             "zero-shot": _share(guess == truth),
