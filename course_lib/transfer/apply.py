@@ -4,7 +4,7 @@ What neither of them explains, such as stripes on a coat that was white, has no 
 the photo's pixels. This remainder is added as G drew it, at G's own resolution.
 
 Source: Zhu et al., "Generative Visual Manipulation on the Natural Image Manifold", ECCV 2016,
-section 3.3; the remainder is ours.
+"Edit transfer"; the remainder is ours.
 """
 
 import math

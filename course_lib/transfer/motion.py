@@ -5,8 +5,8 @@ The lecture's energy, over the flow (u, v) and a 3x4 colour matrix A at each pix
     ∬ ‖I0(x, y) − A · I1(x + u, y + v)‖² + σ_s (‖∇u‖² + ‖∇v‖²) + σ_c ‖∇A‖² dx dy
 
 Source: Zhu et al., "Generative Visual Manipulation on the Natural Image Manifold", ECCV 2016,
-section 3.3, eq. 7. Solved as Brox et al., ECCV 2004: coarse to fine, linearised; motion and colour
-are found together, by Gauss–Newton, where the paper takes turns.
+"Edit transfer", eq. 7. Solved as Brox et al., ECCV 2004: coarse to fine, linearised; motion and
+colour are found together, by Gauss–Newton, where the paper takes turns.
 """
 
 from dataclasses import dataclass
