@@ -124,7 +124,7 @@ def test_sketches_warps_drags_and_several_starts_find_pictures(generator, code, 
     mask[4:12, 8] = True
     starts = scatter(generator, code, 3, spread=0.1, rng=rng)
     for wish in (SketchStroke(mask), WarpStroke(DRAG.start, DRAG.end, radius=2), DRAG):
-        found = edit(generator, code, [wish], begin=starts, steps=4)
+        found = edit(generator, code, [wish], init=starts, steps=4)
         assert found.image.shape == (3, 3, 16, 16) and found.image.isfinite().all()
         assert found.frames.shape[1:] == (3, 16, 16)
 
