@@ -14,12 +14,12 @@ from torch import Tensor
 from course_lib.guidance import ColorStroke, Drag
 from course_lib.sessions import PhotoSession
 from course_lib.shapes import Ellipse
+from course_lib.training.names import EYES
 from course_lib.transfer import soft_ellipses
 from course_lib.warping import warp_mls
 
 SIDE = 128  # pixels: at this size answers are measured, and strokes and drags are given
 FACE: Ellipse = (0.5, 0.48, 0.36, 0.36)
-EYES: tuple[Ellipse, ...] = ((0.345, 0.496, 0.09, 0.07), (0.655, 0.496, 0.09, 0.07))
 NOSES = {"bandit": (62, 90), "british": (65, 84), "ginger": (63, 82), "patch": (68, 83),
          "siamese": (56, 88), "silver": (63, 90), "tabby": (62, 88), "tuxedo": (64, 87)}
 LOWER = {"bandit": 0.03, "british": 0.05, "ginger": 0.09, "patch": 0.09, "siamese": 0.05,
@@ -97,7 +97,7 @@ class Turn:
 
     def classical(self, picture: Tensor, strength: float, photo: str) -> Tensor:
         side = picture.shape[-1]
-        face = [(0.345, 0.496), (0.655, 0.496), tuple(n / SIDE for n in NOSES[photo])]
+        face = [*(eye[:2] for eye in EYES), tuple(n / SIDE for n in NOSES[photo])]
         held = [(0.02, 0.02), (0.5, 0.02), (0.98, 0.02), (0.02, 0.98), (0.5, 0.98), (0.98, 0.98),
                 (0.05, 0.5), (0.95, 0.5)]
         start = picture.new_tensor(face + held) * side
