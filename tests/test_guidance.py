@@ -368,3 +368,20 @@ def test_a_step_draws_its_pictures_once(constraint, generator, start, patch, mon
     generator.synthesis.register_forward_hook(lambda *_: calls.append(1))
     editing.step()
     assert len(calls) == 1
+
+
+def test_shared_changes_move_all_rows_alike_and_those_of_layers_alone(generator, rng):
+    start = generator.sample_latent(2, space="w_plus", rng=rng)
+    mask = torch.ones(generator.resolution, generator.resolution, dtype=torch.bool)
+    wish = [ColorStroke(mask, (1, 0, 0))]
+
+    def change(**options):
+        found = edit(generator, start, wish, space="w_plus", steps=4, shared=True, **options)
+        return found.latent - found.origin
+
+    moved = change()
+    assert moved.abs().max() > 1e-3
+    torch.testing.assert_close(moved, moved[:, :1].expand_as(moved), atol=1e-5, rtol=1e-4)
+    moved = change(layers=[1, 2])
+    torch.testing.assert_close(moved[:, 1], moved[:, 2], atol=1e-5, rtol=1e-4)
+    assert moved[:, 1].abs().max() > 1e-3 and moved[:, 0].abs().max() == 0

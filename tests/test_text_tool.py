@@ -1,7 +1,12 @@
 """TextSession and TextTool, driven from Python as a hand would drive them."""
 
+import base64
+import io
+
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from course_lib.sessions import TextSession
 from course_lib.widgets import sweep
@@ -116,6 +121,21 @@ def test_an_edit_that_was_stopped_is_not_kept(tool):
     tool.session.follow(lambda: True, lambda: None)
     tool._show_earlier()
     assert tool.session.history == [] and tool.earlier.note == ""
+
+
+def test_a_stored_picture_shows_the_photo_beside_the_changed_photo(generator, rng):
+    photo = torch.rand(3, 40, 50, generator=rng)
+    tool = TextTool(generator, Colors(), alt="A photo, and the same in blue", photo=photo, steps=4,
+                    projection_steps=3)
+    tool.set(prompt="blue", l2=0.001, identity=0.0)
+    tool.wait()
+    stored, _ = tool._repr_mimebundle_()
+    picture = Image.open(io.BytesIO(base64.b64decode(stored["image/jpeg"])))
+    both = torch.from_numpy(np.array(picture)).permute(2, 0, 1)
+    first, second = both[:, :, : both.shape[2] // 2], both[:, :, both.shape[2] // 2 :]
+    assert blueness(second / 255) > blueness(first / 255)
+    torch.testing.assert_close(first.float().mean(dim=(1, 2)) / 255, photo.mean(dim=(1, 2)),
+                               atol=0.05, rtol=0)
 
 
 def test_one_goes_on_from_an_answer(tool):

@@ -67,6 +67,7 @@ def edit(
     learning_rate: float = 0.1,
     init: Float[Tensor, "starts ..."] | None = None,
     layers: Sequence[int] | None = None,
+    shared: bool = False,
     frames: int = 8,
     callback: Callback | None = None,
 ) -> Edit:
@@ -83,6 +84,8 @@ def edit(
             `origin` as z0) after a stroke was added, or several around one z0 (see `scatter`).
         layers: rows of w_plus that may change; all if None. The coarse ones, about the first
             third, hold pose and shape; the fine ones colour.
+        shared: whether all rows of w_plus change alike, as they do in w. The picture has less to
+            hide texture in, and stays nearer to the manifold. Codes of one row always do.
         frames: of the morph from z0 to the answer.
         callback: called with the step and the pictures so far; it may raise `StopIteration` to
             end with what was found until then.
@@ -97,7 +100,7 @@ def edit(
         raise ValueError("there is no constraint, so nothing would change: add a stroke.")
     editing = Editing(
         generator, latent, constraints, space=space, smoothness=smoothness, init=init,
-        learning_rate=learning_rate, settle=steps, layers=layers,
+        learning_rate=learning_rate, settle=steps, layers=layers, shared=shared,
     )
     for step in range(steps):
         image = editing.step(ramp(step / steps))
@@ -110,7 +113,7 @@ class Editing:
     """An edit under way: take a step, look, change the strokes, step on.
 
     Args:
-        generator, latent, space, smoothness, learning_rate, init, layers: as in `edit`.
+        generator, latent, space, smoothness, learning_rate, init, layers, shared: as in `edit`.
         constraints: may be none at first, which leaves the codes where they are.
         settle: after so many steps the candidates' order stays, until the strokes change.
 
@@ -126,7 +129,7 @@ class Editing:
         self, generator: Generator, latent: Latent, constraints: Sequence[Constraint], *,
         space: str | None = None, smoothness: float = 0.05, learning_rate: float = 0.1,
         init: Float[Tensor, "starts ..."] | None = None, settle: int = 40,
-        layers: Sequence[int] | None = None,
+        layers: Sequence[int] | None = None, shared: bool = False,
     ) -> None:
         space = space or generator.default_space
         generator.require_latent(latent, space)
@@ -140,6 +143,7 @@ class Editing:
                 f"belongs to which: pass as many as there are z0, or several for a single one."
             )
         self.generator, self.space, self.settle = generator, space, settle
+        self._shared = shared and latent.ndim == 3
         self._energy: EditEnergy | None = None
         self.learning_rate = learning_rate
         self.origin = latent.detach().repeat_interleave(len(init) // len(latent), dim=0)
@@ -188,6 +192,8 @@ class Editing:
         cost.sum().backward()
         require_finite_slope(self.change.grad, list(self._energy.terms))
         self.change.grad.mul_(self._moving)
+        if self._shared:
+            self.change.grad.copy_(self._moving * self.change.grad.mean(dim=1, keepdim=True))
         self._optimizer.step()
         self.energies = {name: value.detach() for name, value in energies.items()}
         self._history.append({name: value.cpu() for name, value in self.energies.items()})

@@ -39,13 +39,14 @@ class EditSession:
         self.generator, self.space, self.steps, self.seconds = generator, space, steps, 0.0
 
     def begin(
-        self, z0: Latent, *, candidates: int = 1, rng: torch.Generator | None = None
+        self, z0: Latent, *, candidates: int = 1, rng: torch.Generator | None = None,
+        shared: bool = False,
     ) -> None:
-        """Start from a code (1, ...) and from others near it."""
+        """Start from a code (1, ...) and from others near it; `shared` as in `edit`."""
         rng = rng or torch.Generator().manual_seed(0)
         init = scatter(self.generator, z0, candidates, space=self.space, rng=rng)
         self.editing = Editing(self.generator, z0, [], space=self.space, init=init,
-                               settle=SETTLE)
+                               settle=SETTLE, shared=shared)
         self.before = self.editing.image[0]
 
     def begin_anywhere(self, candidates: int, rng: torch.Generator) -> None:

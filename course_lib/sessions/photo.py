@@ -56,7 +56,8 @@ class PhotoSession:
         generator: whose manifold the photo is brought to.
         photo: (3, H, W) in [0, 1].
         frame: where the generator's square lies in it; the middle if None.
-        steps: of each edit; projection_steps, prior: of `projection.project`.
+        steps: of each edit; shared: as in `guidance.edit`.
+        projection_steps, prior: of `projection.project`.
 
     Attributes:
         square: what lies in the frame, (3, r, r); small: the photo, 512 pixels long at most.
@@ -68,9 +69,10 @@ class PhotoSession:
 
     def __init__(
         self, generator: Generator, photo: Image, *, frame: Frame | None = None, steps: int = 60,
-        projection_steps: int = 100, prior: float = PRIOR,
+        projection_steps: int = 100, prior: float = PRIOR, shared: bool = False,
     ) -> None:
         self.generator, self.projection_steps, self.prior = generator, projection_steps, prior
+        self.shared = shared
         self.space = generator.spaces[-1]
         self.edit = EditSession(generator, space=self.space, steps=steps)
         self.directions = shipped_directions(generator)
@@ -108,7 +110,7 @@ class PhotoSession:
         """Nothing is asked for: the photo is as it was."""
         self._strengths: dict[str, float] = {}
         self._asked: tuple[Constraint, ...] = ()
-        self.edit.begin(self.projection.latent)
+        self.edit.begin(self.projection.latent, shared=self.shared)
         self._seen: Transfer | None = None
 
     def ask(
@@ -125,7 +127,7 @@ class PhotoSession:
         """
         wanted = {name: float(value) for name, value in (strengths or {}).items() if value}
         if not constraints or wanted != self._strengths:
-            self.edit.begin(self._moved(wanted))
+            self.edit.begin(self._moved(wanted), shared=self.shared)
             self._strengths = wanted
         self._asked = tuple(constraints)
         if not constraints:

@@ -71,12 +71,12 @@ class TextSession:
             callback: of the projection.
         """
         session = PhotoSession(self.generator, photo, frame=frame, steps=self.steps,
-                               projection_steps=projection_steps)
+                               projection_steps=projection_steps, shared=True)
         session.project(callback)
         self.photo, self.edit, self._prompt = session, session.edit, ""
         self.space, self._start = session.space, session.projection.latent
 
-    def say(self, prompt: str, *, l2: float = 0.2, identity: float = 0.0) -> None:
+    def say(self, prompt: str, *, l2: float = 1.0, identity: float = 0.0) -> None:
         """Edit anew, from the start, as a sentence says; one step, for a first answer.
 
         Args:
@@ -91,7 +91,7 @@ class TextSession:
             wishes.append(Identity(lite0_identity(), weight=identity))
             names.append("another individual")
         if self.photo is None:
-            self.edit.begin(self._start)
+            self.edit.begin(self._start, shared=True)
             self.edit.ask(wishes, smoothness=l2)
         else:
             self.photo.start_again()
@@ -123,6 +123,12 @@ class TextSession:
     def picture(self) -> Image:
         """The generator's picture as it is now, (3, r, r)."""
         return self.edit.picture().clamp(0, 1)
+
+    @property
+    def before(self) -> Image:
+        """What a user began with: the photo (512 pixels long at most), or the start's picture."""
+        first = self.edit.before if self.photo is None else self.photo.small
+        return first.clamp(0, 1)
 
     @torch.no_grad()
     def shown(self) -> Image:

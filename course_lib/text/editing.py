@@ -26,7 +26,7 @@ def edit_with_text(
     *,
     clip: Clip,
     space: str | None = None,
-    l2: float = 0.2,
+    l2: float = 1.0,
     identity: float = 0.0,
     identify: Look | None = None,
     steps: int = 60,
@@ -35,6 +35,7 @@ def edit_with_text(
     constraints: Sequence[Constraint] = (),
     init: Float[Tensor, "starts ..."] | None = None,
     layers: Sequence[int] | None = None,
+    shared: bool = True,
     frames: int = 8,
     callback: Callback | None = None,
 ) -> Edit:
@@ -48,7 +49,8 @@ def edit_with_text(
         identity: λ_ID; identify: what should stay the same, `lite0_identity()` if None.
         views: random frames a step through which the picture is looked at.
         constraints: strokes, drags and further wishes, which add up with the prompt.
-        space, steps, learning_rate, init, layers, frames, callback: as in `guidance.edit`.
+        space, steps, learning_rate, init, layers, shared, frames, callback: as in
+            `guidance.edit`.
     Returns:
         An `Edit`, whose energies hold "TextPrompt 1", "Identity 2" if asked for, the other
         constraints' terms and "close to the input", by step.
@@ -62,4 +64,5 @@ def edit_with_text(
         wishes.append(Identity(identify or lite0_identity(), weight=identity))
     return edit(
         generator, latent, [*wishes, *constraints], space=space, smoothness=l2, steps=steps,
-        learning_rate=learning_rate, init=init, layers=layers, frames=frames, callback=callback)
+        learning_rate=learning_rate, init=init, layers=layers, shared=shared, frames=frames,
+        callback=callback)

@@ -3,6 +3,7 @@
 import base64
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from course_lib.generators.base import Generator
@@ -212,7 +213,7 @@ class TextTool(Tool):
 
     def _repr_mimebundle_(self, **kwargs: object) -> tuple[dict, dict]:
         bundle, metadata = super()._repr_mimebundle_(**kwargs)
-        before = self.session.edit.before.clamp(0, 1).cpu()
-        both = torch.stack([before, self.session.picture.cpu()])
-        picture = encode(tile(both, 2, size=192), quality=82)
+        before = self.session.before.cpu()
+        after = F.interpolate(self._picture[None].cpu(), before.shape[-2:], mode="area")[0]
+        picture = encode(tile(torch.stack([before, after]), 2, size=256), quality=82)
         return bundle | {"image/jpeg": base64.b64encode(picture).decode()}, metadata

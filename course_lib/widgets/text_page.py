@@ -33,8 +33,8 @@ class TextState:
     photo: Image | None = None
     fixed: Latent | None = None
     prompt: str = ""
-    l2: float = 0.2
-    identity: float = 0.1
+    l2: float = 1.0
+    identity: float = 0.5
 
     def begins_like(self, other: "TextState | None") -> bool:
         """Whether it begins where the other does."""

@@ -1,4 +1,7 @@
-"""Text-guided edits: seconds beside StyleCLIP's optimiser, and what another judge says of both."""
+"""Text-guided edits: seconds beside StyleCLIP's optimiser, and what another judge says.
+
+Beside both stand the labelled and the principal direction that lead to the same attribute.
+"""
 
 import time
 from collections.abc import Iterator
@@ -8,12 +11,20 @@ import torch
 from course_lib.classifiers import load_classifier
 from course_lib.generators import load_generator
 from course_lib.text import edit_with_text, load_clip
-from tests.benchmarks.text_edits import CATS, Edited, Judge, Verdict, descend_as_styleclip
+from tests.benchmarks.text_edits import (
+    CATS,
+    Edited,
+    Judge,
+    Verdict,
+    Wish,
+    along_directions,
+    descend_as_styleclip,
+)
 from tests.benchmarks.timing import median_seconds, peak_megabytes
 
 Row = tuple[str, str, float, str | None, float | None, float | None]
 GENERATORS = {"cats": CATS, "cats-128": CATS}
-STEPS, STARTS = 60, 5
+STEPS, STARTS = 30, 5
 
 
 def rows(device: torch.device | str) -> Iterator[Row]:
@@ -48,15 +59,16 @@ def table(name: str, device: torch.device | str, *, starts: int = STARTS) -> Ite
     """Of one generator: a line a prompt, then the means."""
     generator, clip = load_generator(name, device=device), load_clip("clip-small", device=device)
     judge = Judge(generator, load_classifier(generator), "w_plus")
-    found: dict[str, list[Verdict]] = {way: [] for way in ways(generator, clip)}
+    edits = ways(generator, clip, judge)
+    found: dict[str, list[Verdict]] = {way: [] for way in edits}
     yield (f"{name}: says the judge that the prompt is met / the rest answered as before / "
            "the rest moved by, in deviations")
     yield "prompt".ljust(36) + "".join(way.rjust(24) for way in found)
     begin = time.perf_counter()
     for wish in GENERATORS[name]:
         before, cells = judge.starts(wish, starts), ""
-        for way, edit in ways(generator, clip).items():
-            verdict = judge.verdict(before, edit(before, wish.prompt), wish)
+        for way, edit in edits.items():
+            verdict = judge.verdict(before, edit(before, wish), wish)
             found[way].append(verdict)
             cells += said(verdict).rjust(24)
         yield wish.prompt.ljust(36) + cells
@@ -64,20 +76,21 @@ def table(name: str, device: torch.device | str, *, starts: int = STARTS) -> Ite
     yield f"{len(GENERATORS[name])} prompts x {starts} starts, {time.perf_counter() - begin:.0f} s"
 
 
-def ways(generator: object, clip: object) -> dict[str, Edited]:
+def ways(generator: object, clip: object, judge: Judge) -> dict[str, Edited]:
     """By name."""
     def edited(**options: object) -> Edited:
-        def edit(start: torch.Tensor, prompt: str) -> torch.Tensor:
-            found = edit_with_text(generator, start, prompt, clip=clip, space="w_plus",
+        def edit(start: torch.Tensor, wish: Wish) -> torch.Tensor:
+            found = edit_with_text(generator, start, wish.prompt, clip=clip, space="w_plus",
                                    steps=STEPS, **options)
             nearest = torch.cdist(start.flatten(1), found.origin.flatten(1)).argmin(dim=1)
             return found.latent[nearest]
         return edit
 
     return {
-        "ours": edited(), "ours, with identity": edited(identity=0.2),
-        "StyleCLIP's optimiser": lambda start, prompt: descend_as_styleclip(
-            generator, start, prompt, clip=clip, space="w_plus", steps=STEPS),
+        "ours": edited(identity=0.5), "no identity": edited(), "each row": edited(shared=False),
+        "StyleCLIP's optimiser": lambda start, wish: descend_as_styleclip(
+            generator, start, wish.prompt, clip=clip, space="w_plus", steps=STEPS),
+        **along_directions(judge),
     }
 
 

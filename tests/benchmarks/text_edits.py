@@ -7,13 +7,11 @@ import torch
 from torch import Tensor
 
 from course_lib.classifiers import Classifier
+from course_lib.directions import annotated_by_score, ganspace, move
 from course_lib.generators.base import Generator
 from course_lib.projection import ramp
 from course_lib.shapes import Latent
 from course_lib.text import Clip
-
-Edited = Callable[[Latent, str], Latent]
-"""(start (n, ...), prompt) -> the edited codes, in the same order."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +27,9 @@ class Wish:
     asked: dict[str, bool]
     implied: tuple[str, ...] = ()
 
+
+Edited = Callable[[Latent, Wish], Latent]
+"""(start (n, ...), wish) -> the edited codes, in the same order."""
 
 LIGHT, GINGER, STRIPES = "light coat", "ginger coat", "striped coat"
 MUZZLE, BACKGROUND = "white muzzle", "bright background"
@@ -133,3 +134,43 @@ def descend_as_styleclip(
         loss.backward()
         optimizer.step()
     return code.detach()
+
+
+SAMPLES = 3000  # that the directions are found with
+STRENGTHS = (1, 2, 3, 4, 5, 6)  # deviations
+
+
+def along_directions(judge: Judge) -> dict[str, Edited]:
+    """The direction that the judge's own answers label; and the likeliest of GANSpace's first 20.
+
+    Each attribute that is asked for is one direction's; every start is moved until the judge says
+    that the wish is met, or as far as `STRENGTHS` goes. So both are told where to stop.
+    """
+    generator = judge.generator
+    codes = generator.sample_latent(SAMPLES, space="w", rng=torch.Generator().manual_seed(6))
+    scores = judge.answers(generator.convert(codes, "w", judge.space))
+    principal = ganspace(generator, n_samples=10_000, rng=torch.Generator().manual_seed(0))
+    spread = (codes - codes.mean(dim=0)) @ principal.components.T / principal.stdev
+
+    def labelled(number: int) -> Tensor:
+        found = annotated_by_score(codes, scores[:, number], share=0.2).components[0]
+        return found * (codes @ found).std()
+
+    def likeliest(number: int) -> Tensor:
+        score = (scores[:, number] - scores[:, number].mean()) / scores[:, number].std()
+        alike = (spread * score[:, None]).mean(dim=0)
+        best = int(alike.abs().argmax())
+        return principal.components[best] * principal.stdev[best] * alike[best].sign()
+
+    def moved(way: Callable[[int], Tensor]) -> Edited:
+        def edit(start: Latent, wish: Wish) -> Latent:
+            step = sum(way(judge.classifier.number(name)) * (1 if wanted else -1)
+                       for name, wanted in wish.asked.items())
+            answer = start
+            for strength in STRENGTHS:
+                missed = ~judge.meets(judge.answers(answer), wish)
+                answer = torch.where(missed[:, None, None], move(start, step, strength), answer)
+            return answer
+        return edit
+
+    return {"labelled direction": moved(labelled), "GANSpace": moved(likeliest)}
