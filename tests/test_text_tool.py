@@ -96,6 +96,19 @@ def test_a_photo_is_projected_edited_and_carried_back(generator, rng):
     assert session.terms().keys() == {"unlike the prompt", "close to the input"}
 
 
+def test_what_lies_around_the_middle_of_a_photo_follows_only_if_asked(generator, rng):
+    session = TextSession(generator, Colors(), steps=4)
+    photo = torch.rand(3, 40, 40, generator=rng)
+    session.open(photo, projection_steps=3)
+
+    def corner(**options):
+        session.say("blue", l2=0.001, **options)
+        session.follow(lambda: False, lambda: None)
+        return (session.finish() - photo)[:, :4, :4].abs().mean()
+
+    assert corner() < 0.1 * corner(surroundings=True)
+
+
 def test_the_tool_follows_a_sentence_and_keeps_it(tool):
     assert "nothing said yet" in tool.canvas.note
     before = tool.solve(tool.state).image

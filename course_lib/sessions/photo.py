@@ -23,7 +23,7 @@ from course_lib.guidance.strokes import along_ways
 from course_lib.projection import Projection, project
 from course_lib.results import CLOSE_TO_INPUT, Callback
 from course_lib.sessions.editing import EditSession
-from course_lib.shapes import Image, Latent, Mask
+from course_lib.shapes import Ellipse, Image, Latent, Mask
 from course_lib.transfer import (
     Change,
     Transfer,
@@ -65,6 +65,7 @@ class PhotoSession:
         familiarity: how well the model knows the photo; None if that can't be told.
         edit: the edit of the square's code.
         directions: those that were named for this generator, by name.
+        within: where alone the photo follows, in the square; everywhere if there is none.
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class PhotoSession:
     ) -> None:
         self.generator, self.projection_steps, self.prior = generator, projection_steps, prior
         self.shared = shared
+        self.within: tuple[Ellipse, ...] = ()
         self.space = generator.spaces[-1]
         self.edit = EditSession(generator, space=self.space, steps=steps)
         self.directions = shipped_directions(generator)
@@ -246,7 +248,8 @@ class PhotoSession:
         """Where the photo follows: not where a direction spares it, but for what is asked there."""
         spared = [place for name in self._strengths for place in self.directions[name].spares]
         asked = self._shrunk(self._near(self._asked)[None].float(), side)[0]
-        return 1 - soft_ellipses(spared, side).to(asked) * (1 - asked)
+        followed = 1 - soft_ellipses(spared, side).to(asked) * (1 - asked)
+        return followed * soft_ellipses(self.within, side).to(asked) if self.within else followed
 
     def _shrunk(self, image: Tensor, side: int) -> Tensor:
         return F.interpolate(image[None], (side, side), mode="bilinear", antialias=True)[0]

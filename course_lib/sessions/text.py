@@ -11,8 +11,11 @@ from course_lib.guidance import Constraint
 from course_lib.results import CLOSE_TO_INPUT, Callback
 from course_lib.sessions.editing import EditSession
 from course_lib.sessions.photo import PhotoSession
-from course_lib.shapes import Image, Latent
+from course_lib.shapes import Ellipse, Image, Latent
 from course_lib.text import Clip, Identity, TextPrompt, lite0_identity
+
+MIDDLE: Ellipse = (0.5, 0.47, 0.44, 0.47)
+"""Where the thing stands in pictures that are framed as the sets' are: centred, filling them."""
 
 
 @dataclass(frozen=True)
@@ -76,11 +79,14 @@ class TextSession:
         self.photo, self.edit, self._prompt = session, session.edit, ""
         self.space, self._start = session.space, session.projection.latent
 
-    def say(self, prompt: str, *, l2: float = 1.0, identity: float = 0.0) -> None:
+    def say(
+        self, prompt: str, *, l2: float = 1.0, identity: float = 0.0, surroundings: bool = False
+    ) -> None:
         """Edit anew, from the start, as a sentence says; one step, for a first answer.
 
         Args:
             l2, identity: λ_L2 and λ_ID.
+            surroundings: whether of a photo what lies around the middle follows too.
         Raises:
             ValueError: the CLIP can't read it; then all stays as it was.
         """
@@ -95,6 +101,7 @@ class TextSession:
             self.edit.ask(wishes, smoothness=l2)
         else:
             self.photo.start_again()
+            self.photo.within = () if surroundings else (MIDDLE,)
             self.photo.ask(wishes, smoothness=l2)
         self._prompt, self._names = prompt, names
 

@@ -112,7 +112,8 @@ class TextTool(Tool):
             self.start.restart(self.session.shown())
             self.canvas.restart(self.session.shown())
         if state.prompt.strip():
-            self.session.say(state.prompt, l2=state.l2, identity=state.identity)
+            self.session.say(state.prompt, l2=state.l2, identity=state.identity,
+                             surroundings=state.surroundings)
         else:
             self.session.forget()
 

@@ -26,6 +26,7 @@ class TextState:
         photo: (3, H, W); fixed: a code (1, ...) that has become the start.
         prompt: what should be seen; nothing is changed while it is empty.
         l2, identity: λ_L2 and λ_ID.
+        surroundings: whether of a photo what lies around the middle follows too.
     """
 
     start: str = SAMPLE
@@ -35,6 +36,7 @@ class TextState:
     prompt: str = ""
     l2: float = 1.0
     identity: float = 0.5
+    surroundings: bool = False
 
     def begins_like(self, other: "TextState | None") -> bool:
         """Whether it begins where the other does."""
@@ -91,9 +93,11 @@ def _controls(state: TextState) -> dict[str, ipywidgets.Widget]:
         "seed": ipywidgets.IntSlider(state.seed, 0, SEEDS - 1, description="seed",
                                      continuous_update=False),
         "l2": ipywidgets.FloatLogSlider(
-            state.l2, min=-4, max=1, step=0.25, description="stay close λ",
+            state.l2, min=-4, max=2, step=0.25, description="stay close λ",
             readout_format=".4f", continuous_update=False),
         "identity": ipywidgets.FloatSlider(
             state.identity, min=0, max=2, step=0.05, description="identity λ",
             continuous_update=False),
+        "surroundings": ipywidgets.Checkbox(
+            state.surroundings, description="change what is around, too", indent=False),
     }

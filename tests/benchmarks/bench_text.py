@@ -61,8 +61,8 @@ def table(name: str, device: torch.device | str, *, starts: int = STARTS) -> Ite
     judge = Judge(generator, load_classifier(generator), "w_plus")
     edits = ways(generator, clip, judge)
     found: dict[str, list[Verdict]] = {way: [] for way in edits}
-    yield (f"{name}: says the judge that the prompt is met / the rest answered as before / "
-           "the rest moved by, in deviations")
+    yield (f"{name}: % met, says the judge / % of its other answers as before / the others moved "
+           "by, in deviations / stranger than % of photographs")
     yield "prompt".ljust(36) + "".join(way.rjust(24) for way in found)
     begin = time.perf_counter()
     for wish in GENERATORS[name]:
@@ -97,9 +97,10 @@ def ways(generator: object, clip: object, judge: Judge) -> dict[str, Edited]:
 def mean(verdicts: list[Verdict]) -> Verdict:
     """Of several prompts."""
     return Verdict(*(sum(getattr(one, name) for one in verdicts) / len(verdicts)
-                     for name in ("met", "stayed", "moved")))
+                     for name in ("met", "stayed", "moved", "strange")))
 
 
 def said(verdict: Verdict) -> str:
     """In few characters."""
-    return f"{100 * verdict.met:.0f} % / {100 * verdict.stayed:.0f} % / {verdict.moved:.2f}"
+    return (f"{100 * verdict.met:.0f} / {100 * verdict.stayed:.0f} / {verdict.moved:.2f} / "
+            f"{100 * verdict.strange:.0f}")

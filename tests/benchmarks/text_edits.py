@@ -10,6 +10,7 @@ from course_lib.classifiers import Classifier
 from course_lib.directions import annotated_by_score, ganspace, move
 from course_lib.generators.base import Generator
 from course_lib.projection import ramp
+from course_lib.realism import judge_realism
 from course_lib.shapes import Latent
 from course_lib.text import Clip
 
@@ -66,11 +67,13 @@ class Verdict:
         met: share of the edits after which the judge says what was asked.
         stayed: share of the answers about other attributes that are as before.
         moved: mean change of the others' logits, in deviations between samples.
+        strange: share of real photographs that look more like photographs (see `realism`).
     """
 
     met: float
     stayed: float
     moved: float
+    strange: float
 
 
 class Judge:
@@ -107,8 +110,10 @@ class Judge:
                   if name not in (*wish.asked, *wish.implied)]
         same = (first[:, others] > 0) == (last[:, others] > 0)
         change = ((last - first) / self.deviation)[:, others].abs()
+        with torch.no_grad():
+            pictures = self.generator.decode(after, space=self.space).clamp(0, 1)
         return Verdict(float(self.meets(last, wish).float().mean()), float(same.float().mean()),
-                       float(change.mean()))
+                       float(change.mean()), float(judge_realism(pictures).stranger.mean()))
 
 
 def descend_as_styleclip(
