@@ -57,6 +57,8 @@ NAMES = (
     Found("cats-128", "light coat", "annotated", layers=(0, 7), reach=1.8,
           attribute="light coat", spares=EYES),
     Found("cats-128", "white face", "GANSpace", 5, layers=(0, 3), reach=1.8, spares=EYES),
+    Found("cats-128", "head up", "GANSpace", 8, -1, (0, 3), 1.5),
+    Found("cats-128", "head turned", "GANSpace", 3, layers=(0, 3), reach=1.5),
     Found("shoes-dcgan", "flip-flop", "GANSpace", 0, attribute="open"),
     Found("shoes-dcgan", "black", "GANSpace", 1, attribute="black"),
     Found("shoes-dcgan", "blue", "GANSpace", 4),
