@@ -1,4 +1,4 @@
-"""Attributes of pictures in one pass: is this shoe open, is this cat ginger?
+"""Attributes of pictures in one pass: is this coat light, is this cat ginger?
 
 They label samples for annotated directions, and measure what an edit changed besides what was
 meant.
@@ -73,7 +73,7 @@ class Classifier(nn.Module):
 
 
 def load_classifier(generator: Generator) -> Classifier:
-    """The classifier of the things that this generator draws: that of shoes, for shoes-dcgan too.
+    """The classifier of the things that this generator draws: that of cats, for cats-dcgan too.
 
     Raises:
         FileNotFoundError: none ships for them.

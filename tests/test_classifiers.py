@@ -139,15 +139,15 @@ def test_a_stored_classifier_comes_back_for_every_generator_of_its_kind(monkeypa
 def test_what_ships_has_its_accuracy_on_the_card(training, tmp_path):
     training.step()
     (tmp_path / "log.jsonl").write_text(json.dumps({"pictures": 4, "seconds": 60}) + "\n")
-    card = export(ClassifierTraining, training.state(), "shoes", tmp_path, tmp_path,
+    card = export(ClassifierTraining, training.state(), "cats", tmp_path, tmp_path,
                   lambda resolution: training.data)
     assert card.measured["held-out"] == training.held_out_accuracy()
     assert "red" in card.quality and "(" in card.quality
-    assert (tmp_path / "shoes-classifier.safetensors").stat().st_size == card.bytes
-    assert card.kind == "shoes"
+    assert (tmp_path / "cats-classifier.safetensors").stat().st_size == card.bytes
+    assert card.kind == "cats"
 
 
-@pytest.mark.parametrize("kind", ["shoes", "cats"])
+@pytest.mark.parametrize("kind", ["cats"])
 def test_the_shipped_ones_beat_the_commoner_answer_and_are_small(kind, rng):
     card = Card.read(classifiers.ASSETS / f"{kind}-classifier.json")
     assert card.bytes < 500_000 and card.license
@@ -162,17 +162,18 @@ def test_the_shipped_ones_beat_the_commoner_answer_and_are_small(kind, rng):
 
 @pytest.mark.skipif(not DATA.is_dir(), reason="the photographs are not beside the project")
 def test_the_shipped_one_reads_real_photos():
-    labels = read_labels(DATA / "shoes.zip")
+    labels = read_labels(DATA / "cats64.zip")
     assert [label["file"] for label in labels] == sorted(label["file"] for label in labels)
-    recipe = RECIPES["shoes"]
-    data = read_pictures(DATA / "shoes.zip", recipe.resolution)
+    recipe = RECIPES["cats"]
+    data = read_pictures(DATA / "cats64.zip", recipe.resolution)
     answers = answer(recipe.questions, labels, data)
     order = torch.randperm(len(data), generator=torch.Generator().manual_seed(0))
     kept = order[-recipe.held_out :]
-    classifier = load_classifier(load_generator("shoes", device="cpu"))
-    right = (classifier(data[kept].float() / 255) > 0) == (answers[kept] > 0.5)
-    card = Card.read(classifiers.ASSETS / "shoes-classifier.json")
-    for share, (name, rates) in zip(right.float().mean(dim=0),
+    classifier = load_classifier(load_generator("cats", device="cpu"))
+    right = ((classifier(data[kept].float() / 255) > 0) == (answers[kept] > 0.5)).float()
+    known = right.masked_fill(answers[kept].isnan(), torch.nan)
+    card = Card.read(classifiers.ASSETS / "cats-classifier.json")
+    for share, (name, rates) in zip(known.nanmean(dim=0),
                                     card.measured["held-out"].items(), strict=True):
         assert float(share) == pytest.approx(rates["accuracy"], abs=0.01), name
 

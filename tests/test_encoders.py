@@ -125,10 +125,10 @@ def test_what_ships_has_its_held_out_loss_on_the_card(generator, data, tmp_path)
     training = EncoderTraining(recipe, generator, data)
     training.step()
     (tmp_path / "log.jsonl").write_text(json.dumps({"pictures": 4, "seconds": 60}) + "\n")
-    card = export(EncoderTraining, training.state(), "shoes", tmp_path, tmp_path, lambda r: data)
+    card = export(EncoderTraining, training.state(), "cats", tmp_path, tmp_path, lambda r: data)
     expected = training.held_out_loss()["pixels"]
     assert card.measured["held-out losses"]["pixels"] == pytest.approx(expected, abs=1e-4)
-    assert (tmp_path / "shoes-encoder.safetensors").stat().st_size == card.bytes < 8e6
+    assert (tmp_path / "cats-encoder.safetensors").stat().st_size == card.bytes < 8e6
 
 
 @pytest.mark.usefixtures("as_users_run_it")

@@ -90,7 +90,7 @@ def test_ssim_is_the_papers_formula_on_constant_pictures():
 
 
 def test_samples_lie_nearer_to_samples_than_what_the_generator_never_draws(rng):
-    generator = load_generator("shoes")
+    generator = load_generator("cats")
     codes = generator.sample_latent(110, rng=rng)
     samples, fresh = generator.decode(codes).clamp(0, 1).split([100, 10])
     there = nearest_sample(generator, torch.cat([samples[:10], fresh, fresh.flip(2)]), samples)

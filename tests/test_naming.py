@@ -81,7 +81,7 @@ def test_a_direction_without_the_effect_is_told_apart(codes):
 def test_named_directions_are_kept_and_replaced(tmp_path):
     store = tmp_path / "directions.json"
     assert load_directions(store) == []
-    heel = NamedDirection("heel", "shoes", "w", (0.6, 0.8), (0, 1), 2.0)
+    heel = NamedDirection("heel", "shirts", "w", (0.6, 0.8), (0, 1), 2.0)
     dark = NamedDirection("dark", "cats", "w", (1.0, 0.0))
     for one in (heel, dark, heel):
         save_direction(one, store)
@@ -92,9 +92,9 @@ def test_named_directions_are_kept_and_replaced(tmp_path):
 @pytest.mark.parametrize("kind", [str, lambda path: path])
 def test_a_store_is_a_path_or_its_name(tmp_path, kind):
     store = kind(tmp_path / "directions.json")
-    found = NamedDirection("heel", "shoes", "w", (0.6, 0.8), found="SeFa 1")
+    found = NamedDirection("heel", "cats", "w", (0.6, 0.8), found="SeFa 1")
     save_direction(found, store)
-    assert load_directions(store, "shoes") == [found]
+    assert load_directions(store, "cats") == [found]
     torch.testing.assert_close(found.vector(torch.zeros(1)), torch.tensor([0.6, 0.8]))
 
 
@@ -103,15 +103,15 @@ def test_what_is_no_store_is_refused_and_left_as_it_was(tmp_path, content):
     store = tmp_path / "notes.json"
     store.write_text(content)
     with pytest.raises(ValueError, match="no store of directions"):
-        save_direction(NamedDirection("heel", "shoes", "w", (0.6, 0.8)), store)
+        save_direction(NamedDirection("heel", "cats", "w", (0.6, 0.8)), store)
     assert store.read_text() == content
 
 
 def test_an_older_store_without_methods_is_read(tmp_path):
     store = tmp_path / "directions.json"
-    store.write_text(json.dumps([{"name": "heel", "generator": "shoes", "space": "w",
+    store.write_text(json.dumps([{"name": "heel", "generator": "cats", "space": "w",
                                   "direction": [1.0], "layers": None, "reach": 2}]))
-    assert load_directions(store) == [NamedDirection("heel", "shoes", "w", (1.0,), reach=2)]
+    assert load_directions(store) == [NamedDirection("heel", "cats", "w", (1.0,), reach=2)]
 
 
 @pytest.mark.usefixtures("as_users_run_it")
@@ -140,7 +140,7 @@ def test_the_shipped_names_hold_for_the_shipped_weights(generator):
 
 def test_a_store_may_lie_in_the_home_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
-    found = NamedDirection("heel", "shoes", "w", (1.0, 0.0))
+    found = NamedDirection("heel", "cats", "w", (1.0, 0.0))
     save_direction(found, "~/mine.json")
     assert load_directions("~/mine.json") == [found]
     with pytest.raises(FileNotFoundError, match="is no folder"):

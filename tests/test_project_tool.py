@@ -65,7 +65,7 @@ def test_a_change_shows_the_start_again(tool):
 
 
 def test_in_z_the_search_starts_at_the_mean_where_the_network_does_not_reach(photo):
-    tool = ProjectTool(load_generator("shoes", device="cpu"), photo, alt="noise", height=64)
+    tool = ProjectTool(load_generator("cats", device="cpu"), photo, alt="noise", height=64)
     assert "from encoder" in tool.canvas.note
     tool.set(space="z")
     assert "from mean" in tool.canvas.note

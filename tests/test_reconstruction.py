@@ -51,18 +51,18 @@ def test_the_table_has_a_column_a_model_and_the_ratio():
 
 
 def test_the_command_stores_its_column_on_the_card(monkeypatch, tmp_path, capsys, rng):
-    generator = load_generator("shoes")
+    generator = load_generator("cats")
     with torch.no_grad():
         pictures = generator.decode(generator.sample_latent(5, rng=rng)).clamp(0, 1)
     (tmp_path / "photos").mkdir()
     for index, picture in enumerate(pictures):
         PIL.Image.fromarray(to_uint8(picture)).save(tmp_path / "photos" / f"{index}.png")
-    Card("shoes", "stylegan2", 64, 0, "", "", measured={"floor": 1}).write(tmp_path / "shoes.json")
+    Card("cats", "stylegan2", 64, 0, "", "", measured={"floor": 1}).write(tmp_path / "cats.json")
     monkeypatch.setattr(sys, "argv", [
-        "reconstruction", f"shoes={tmp_path / 'photos'}", "--photos", "2", "--steps", "3",
+        "reconstruction", f"cats={tmp_path / 'photos'}", "--photos", "2", "--steps", "3",
         "--assets", str(tmp_path)])
     reconstruction.main()
-    stored = json.loads((tmp_path / "shoes.json").read_text())["measured"]
+    stored = json.loads((tmp_path / "cats.json").read_text())["measured"]
     assert stored["floor"] == 1
     assert stored["reconstruction"]["photos"] == 2 and stored["reconstruction"]["steps"] == 3
     assert f"{stored['reconstruction']['hybrid']:.4f}" in capsys.readouterr().out

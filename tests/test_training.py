@@ -367,12 +367,12 @@ def test_exported_weights_load_and_their_card_tells_what_was_measured(tmp_path, 
         "\n".join(json.dumps({"pictures": n, "seconds": s}) for n, s in ((8, 60), (128, 30))))
 
     def exported(state, recognized):
-        return export(StyleGAN2Training, state, "shoes", tmp_path, tmp_path,
+        return export(StyleGAN2Training, state, "cats", tmp_path, tmp_path,
                       lambda resolution: downsample(training.data, resolution),
                       recognized=recognized)
 
     card = exported(training.state(), 97)
-    assert Card.read(tmp_path / "shoes.json") == card
+    assert Card.read(tmp_path / "cats.json") == card
     assert "97 of 100" in card.quality and "2 minutes" in card.training
     assert card.measured["pictures seen"] == 128 and card.measured["distance"] > 0
     assert "previous distance" not in card.measured
@@ -380,7 +380,7 @@ def test_exported_weights_load_and_their_card_tells_what_was_measured(tmp_path, 
     for recognized in (None, 98):  # looked at, counted, and exported again
         newer = exported(later, recognized)
         assert newer.measured["previous distance"] == card.measured["distance"]
-    generator = load_generator(tmp_path / "shoes.safetensors", device="cpu")
+    generator = load_generator(tmp_path / "cats.safetensors", device="cpu")
     again = generator.sample_latent(3, space="w", rng=torch.Generator().manual_seed(1))
     assert generator.decode(again, space="w").shape == (3, 3, 16, 16)
     assert (tmp_path / "samples.png").exists() and (tmp_path / "nearest.png").exists()

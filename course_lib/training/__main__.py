@@ -1,7 +1,7 @@
 """Train one of the shipped models, or go on where it stopped.
 
     python -m course_lib.training stylegan2 cats --data cats64.zip --out runs/cats
-    python -m course_lib.training dcgan shoes --data shoes.zip --out runs/shoes-dcgan
+    python -m course_lib.training dcgan cats --data cats64.zip --out runs/cats-dcgan
     python -m course_lib.training encoder cats --data cats64.zip --out runs/cats-encoder
     python -m course_lib.training polish cats --data cats64.zip --out runs/cats-polished
         --start-from course_lib/assets/cats.safetensors

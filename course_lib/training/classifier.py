@@ -20,7 +20,6 @@ from course_lib.training.data import Dataset, flip_randomly, hold_out, read_pict
 from course_lib.training.descent import DescentRecipe, DescentTraining
 from course_lib.training.measuring import Report
 from course_lib.training.questions import (
-    COLORFUL,
     Question,
     answer,
     background_lightness,
@@ -76,17 +75,6 @@ COLORS_OF_CLOTHES = {
 }
 
 RECIPES = {
-    "shoes": ClassifierRecipe({
-        "open": one_of("type", "Flip Flops", "Sandals", "Sports Sandals"),
-        "heel": one_of("type", "Heels"),
-        "sports": one_of("type", "Sports Shoes"),
-        "formal": one_of("type", "Formal Shoes"),
-        "black": one_of("colour", "Black", "Charcoal"),
-        "white": one_of("colour", "White", "Off White", "Cream"),
-        "brown": one_of("colour", "Brown", "Tan", "Coffee Brown", "Mushroom Brown", "Rust"),
-        "colourful": one_of("colour", *COLORFUL),
-    }, faults="Labels are a shop's, and some are wrong: many a heel is flat, brown may be called "
-              "black."),
     "clothes": ClassifierRecipe(KINDS_OF_CLOTHES | COLORS_OF_CLOTHES | {
         "patterned": one_of("patterned", True),
     }, flip=True, recoloring=0.02,

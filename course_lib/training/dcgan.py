@@ -39,7 +39,6 @@ class Recipe(AdversarialRecipe):
 
 
 RECIPES = {
-    "shoes": Recipe(),
     "cats": Recipe(flip=True, translation=1 / 16),
     "shirts": Recipe(flip=True),
 }

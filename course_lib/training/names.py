@@ -48,10 +48,6 @@ class Found:
 EYES = ((0.345, 0.496, 0.09, 0.07), (0.655, 0.496, 0.09, 0.07))  # of the cats
 ANNOTATED = 3000  # codes that the classifier labels
 NAMES = (
-    Found("shoes", "darker", "GANSpace", 0, layers=(0, 3), reach=1.5, attribute="black"),
-    Found("shoes", "lower, a slipper", "GANSpace", 1, layers=(0, 3), attribute="open"),
-    Found("shoes", "from blue to red", "GANSpace", 2, layers=(4, 9)),
-    Found("shoes", "from olive to magenta", "GANSpace", 1, layers=(4, 9)),
     Found("cats", "ginger", "GANSpace", 0, -1, (4, 9), 1.5, "ginger coat"),
     Found("cats", "light coat", "GANSpace", 0, -1, (0, 3), 1.2, "light coat"),
     Found("cats-128", "light coat", "annotated", layers=(0, 7), reach=1.8,
@@ -59,9 +55,6 @@ NAMES = (
     Found("cats-128", "white face", "GANSpace", 5, layers=(0, 3), reach=1.8, spares=EYES),
     Found("cats-128", "head up", "GANSpace", 8, -1, (0, 3), 1.5),
     Found("cats-128", "head turned", "GANSpace", 3, layers=(0, 3), reach=1.5),
-    Found("shoes-dcgan", "flip-flop", "GANSpace", 0, attribute="open"),
-    Found("shoes-dcgan", "black", "GANSpace", 1, attribute="black"),
-    Found("shoes-dcgan", "blue", "GANSpace", 4),
 )
 
 

@@ -63,7 +63,6 @@ class Recipe(stylegan2.Recipe):
 
 
 RECIPES = {
-    "bags": Recipe(flip=True),
     "cats": Recipe(flip=True, translation=1 / 16),
     # Both below were trained with R1 2 at first (cats-128 for 206 thousand pictures, shirts to
     # 464 thousand): after 140 s of a GPU, the distance of shirts was 18.6, with 0.5 and half the
@@ -71,7 +70,6 @@ RECIPES = {
     "cats-128": Recipe((Stage(128, 589, 64),), channel_base=4096, channel_max=112, critic_width=16,
                        flip=True, translation=1 / 16),
     "shirts": Recipe((Stage(64, 960, 64),), channel_base=3072, critic_rate=0.001, flip=True),
-    "shoes": Recipe(),
 }
 
 

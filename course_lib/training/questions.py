@@ -20,11 +20,6 @@ Answers = Float[Tensor, " pictures"]
 """1 for yes, 0 for no, NaN for unknown."""
 Question = Callable[[Sequence[Record], Dataset], Answers]
 
-COLORFUL = (
-    "Red", "Blue", "Green", "Pink", "Purple", "Yellow", "Orange", "Maroon", "Turquoise Blue",
-    "Teal", "Multi", "Lavender", "Magenta", "Sea Green", "Fluorescent Green", "Lime Green", "Peach",
-)
-
 
 def one_of(field: str, *values: object, unsure: Sequence[object] = ()) -> Question:
     """Whether a record's field has one of these values; unknown, if it has an `unsure` one."""

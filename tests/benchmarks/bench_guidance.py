@@ -16,8 +16,8 @@ Row = tuple[str, str, float, None, None, float | None]
 
 
 def rows(device: torch.device | str) -> Iterator[Row]:
-    """Steps on shoes at 64² by constraint and number of codes; on cuda also at 256²."""
-    generator = load_generator("shoes", device=device)
+    """Steps on cats at 64² by constraint and number of codes; on cuda also at 256²."""
+    generator = load_generator("cats", device=device)
     for n in (1, 8):
         for name, wish in wishes(generator).items():
             yield step(generator, wish, name, n)

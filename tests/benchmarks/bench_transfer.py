@@ -55,14 +55,14 @@ def rows(device: torch.device | str) -> Iterator[Row]:
 
 
 def pictures(device: torch.device | str) -> dict[str, Tensor]:
-    """Three photographs and a generated shoe, 64²."""
+    """Three photographs and a generated cat, 64²."""
     found = {name: crop_square(load_image(name, device=device), resolution=64,
                                size=280 if name == "chelsea" else None)
              for name in ("chelsea", "astronaut", "coffee")}
-    shoes = load_generator("shoes", device=device)
-    w = shoes.sample_latent(1, space="w", rng=torch.Generator().manual_seed(3), truncation_psi=0.7)
+    cats = load_generator("cats", device=device)
+    w = cats.sample_latent(1, space="w", rng=torch.Generator().manual_seed(3), truncation_psi=0.7)
     with torch.no_grad():
-        return found | {"shoe": shoes.decode(w, space="w")[0]}
+        return found | {"cat": cats.decode(w, space="w")[0]}
 
 
 def smooth(n: int, largest: float, rng: torch.Generator) -> Tensor:

@@ -21,9 +21,9 @@ import torch
 from course_lib.directions import ganspace
 from course_lib.generators import load_generator
 from course_lib.widgets.directions import DirectionTool
-shoes = load_generator("shoes", device="cpu")
-found = ganspace(shoes, n_samples=10_000, n_components=8, rng=torch.Generator().manual_seed(0))
-DirectionTool(shoes, found, alt="Shoes, moved", samples={samples})
+cats = load_generator("cats", device="cpu")
+found = ganspace(cats, n_samples=10_000, n_components=8, rng=torch.Generator().manual_seed(0))
+DirectionTool(cats, found, alt="Cats, moved", samples={samples})
 """
 TOOLS = {  # what to run, and which canvas and slider of it
     "L0 smoothing, 256²": (SMOOTH, 1, 0),

@@ -7,15 +7,15 @@ import torch
 from course_lib.directions import ganspace
 from course_lib.generators import load_generator
 from course_lib.widgets.directions import DirectionTool
-shoes = load_generator("shoes", device="cpu")
-found = ganspace(shoes, n_samples=5_000, n_components=6, rng=torch.Generator().manual_seed(0))
-tool = DirectionTool(shoes, found, alt="Four shoes, moved", store="mine.json")
+cats = load_generator("cats", device="cpu")
+found = ganspace(cats, n_samples=5_000, n_components=6, rng=torch.Generator().manual_seed(0))
+tool = DirectionTool(cats, found, alt="Four cats, moved", store="mine.json")
 tool
 """
 LABELS = """
 from course_lib.generators import load_generator
 from course_lib.widgets.labels import LabelTool
-tool = LabelTool(load_generator("shoes", device="cpu"), "Is it dark?", n=12)
+tool = LabelTool(load_generator("cats", device="cpu"), "Is it dark?", n=12)
 tool
 """
 IS_DARK = """picture => { const c = document.createElement('canvas');

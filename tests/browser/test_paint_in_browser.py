@@ -8,7 +8,7 @@ from tests.browser.test_lessons import changed, check_save, png
 CELL = """
 from course_lib.generators import load_generator
 from course_lib.widgets.paint import PaintTool
-tool = PaintTool(load_generator("shoes", device="cpu"), alt="A shoe, edited", seed=15,
+tool = PaintTool(load_generator("cats", device="cpu"), alt="A cat, edited", seed=15,
                  steps=12, candidates=2, projection_steps=8)
 tool
 """

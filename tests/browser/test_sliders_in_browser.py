@@ -24,7 +24,7 @@ FIRST_PIXEL = """img => { const c = document.createElement('canvas');
 LATENT = """
 from course_lib.generators import load_generator
 from course_lib.widgets.latent import LatentTool
-latent = LatentTool(load_generator("shoes", device="cpu"))
+latent = LatentTool(load_generator("cats", device="cpu"))
 latent
 """
 
@@ -63,7 +63,7 @@ def test_toggle_buttons_stand_in_one_line(lab, notebook):
 
 def test_the_latent_tool_follows_each_of_its_sliders(lab, notebook):
     page = notebook
-    picture = page.get_by_role("img", name="Two pictures of shoes")
+    picture = page.get_by_role("img", name="Two pictures of cats")
     picture.wait_for()
     shown = [picture.get_attribute("src")]
     sliders = page.locator(".jp-OutputArea").last.get_by_role("slider")
