@@ -40,7 +40,7 @@ class PaintState:
     space: str = "w"
     strokes: tuple[Stroke, ...] = ()
     pairs: tuple[Pair, ...] = ()
-    smoothness: float = 0.05
+    smoothness: float = 0.5
     candidates: int = 4
     picked: int | None = None
     morph: int = 100

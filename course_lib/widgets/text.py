@@ -216,5 +216,5 @@ class TextTool(Tool):
         bundle, metadata = super()._repr_mimebundle_(**kwargs)
         before = self.session.before.cpu()
         after = F.interpolate(self._picture[None].cpu(), before.shape[-2:], mode="area")[0]
-        picture = encode(tile(torch.stack([before, after]), 2, size=256), quality=82)
+        picture = encode(tile(torch.stack([before, after]), 2, size=192), quality=82)
         return bundle | {"image/jpeg": base64.b64encode(picture).decode()}, metadata
