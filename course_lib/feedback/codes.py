@@ -79,13 +79,13 @@ def _slerp(a: Tensor, b: Tensor, t: float, *, divide: bool = True, angle: str = 
 
 
 @cache
-def _shoes() -> Generator:
-    return load_generator("shoes")
+def _cats() -> Generator:
+    return load_generator("cats-128", device="cpu")
 
 
 def own_checks(rng: torch.Generator) -> list[Demand]:
     """Part 6: a mix of styles of one's own."""
-    return [Demand("your shoe has something of both codes, and is not the tool's first",
+    return [Demand("your cat has something of both codes, and is not the tool's first",
                    find_fault_in_mix)]
 
 
@@ -99,12 +99,12 @@ def find_fault_in_mix(my_mix: Callable) -> str | None:
     if any(isinstance(one, float) for one in (seed, second, crossover)):
         return "Seeds and crossover are whole numbers."
     if (seed, second) == (0, 1):
-        return "Those are the seeds that the tool starts with: find two shoes that you like."
+        return "Those are the seeds that the tool starts with: find two cats that you like."
     if seed == second:
         return "Both seeds are the same, so there is nothing to mix: take two."
     if not 0 < psi <= 1.2:
-        return f"truncation_psi is {psi:g}: at 0 all are the mean shoe, above 1.2 few are shoes."
-    generator = _shoes()
+        return f"truncation_psi is {psi:g}: at 0 all are the mean cat, above 1.2 few are cats."
+    generator = _cats()
     if not 0 < crossover < generator.num_ws:
         return (f"crossover is {crossover}: from 1 to {generator.num_ws - 1}, so that both codes "
                 f"have a say.")
@@ -115,5 +115,5 @@ def find_fault_in_mix(my_mix: Callable) -> str | None:
     a, b, c = generator.decode(torch.cat([codes, mixed]), space="w_plus")
     if min((c - a).abs().mean(), (c - b).abs().mean()) < 0.01:
         return ("The mix looks like one of the two: move the crossover towards the middle, or take "
-                "more different shoes.")
+                "cats that differ more.")
     return None

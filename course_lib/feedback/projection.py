@@ -267,7 +267,7 @@ check = Feedback("a3_projection", {
     3: Part("z, w and w_plus", 10, mix_checks),
     4: Part("a way between two codes", 15, slerp_checks),
     5: Part("the inverting network as a start", 15, _start_checks),
-    6: Part("a shoe of your own", 5, own_checks),
+    6: Part("a cat of your own", 5, own_checks),
     7: Part("which space is best?", 10),
     "E1": Part("a stroke of colour", 5, _stroke_checks, extra=True),
     "E2": Part("tuning, held back", 5, _change_checks, extra=True),

@@ -92,12 +92,12 @@ MUTANTS = {
         Mutant("with torch.no_grad():", "if True:", "hangs on the graph"),
     ],
     "own": [
-        Mutant("12, 33, 1.0, 4", "0, 1, 1.0, 4", "tool starts with"),
-        Mutant("12, 33, 1.0, 4", "12, 12, 1.0, 4", "the same"),
-        Mutant("12, 33, 1.0, 4", "12, 33, 0.0, 4", "the mean shoe"),
-        Mutant("12, 33, 1.0, 4", "12, 33, 1.0, 10", "crossover is 10"),
-        Mutant("12, 33, 1.0, 4", "12, 33, 1.0", "four numbers"),
-        Mutant("12, 33, 1.0, 4", "12, 33, 1.0, 4.0", "whole numbers"),
+        Mutant("2, 13, 0.8, 5", "0, 1, 0.8, 5", "tool starts with"),
+        Mutant("2, 13, 0.8, 5", "2, 2, 0.8, 5", "the same"),
+        Mutant("2, 13, 0.8, 5", "2, 13, 0.0, 5", "the mean cat"),
+        Mutant("2, 13, 0.8, 5", "2, 13, 0.8, 12", "crossover is 12"),
+        Mutant("2, 13, 0.8, 5", "2, 13, 0.8", "four numbers"),
+        Mutant("2, 13, 0.8, 5", "2, 13, 0.8, 5.0", "whole numbers"),
     ],
     "stroke": [
         Mutant("off[:, :, mask].sum(dim=1).mean(dim=1)", "(off.sum(1) * mask).mean(dim=(1, 2))",
@@ -168,7 +168,7 @@ def encoder_start(encoder, photos):
 """,
     "own": """
 def my_mix():
-    return [3, 17, 0.9, 5]
+    return [8, 13, 0.7, 6]
 """,
     "stroke": """
 def stroke_loss(image, mask, color):
