@@ -18,10 +18,12 @@ from course_lib.generators.base import Generator
 from course_lib.guidance import ColorStroke, SketchStroke, edit
 from course_lib.guidance.strokes import along_ways
 
+FIRST_STROKE = ["color", "#D98032", 8, [[26, 20], [38, 20]]]  # of the tool in the notebook
+
 
 @cache
-def _bags() -> Generator:
-    return load_generator("bags", device="cpu")
+def _cats() -> Generator:
+    return load_generator("cats", device="cpu")
 
 
 def wish_checks(rng: torch.Generator) -> list[Demand]:
@@ -41,7 +43,7 @@ def find_fault_in_wish(my_wish: Callable, *, seed: int = 0) -> str | None:
         return "Give the wish a name that says how the picture shall be."
     if not callable(cost) or not callable(met):
         return "cost and met are functions of the pictures: return them, do not call them."
-    pictures = _bags_and_patches(seed)
+    pictures = _cats_and_patches(seed)
     value = _answer("cost", cost, pictures)
     if tuple(value.shape) != (len(pictures),):
         return (f"cost gave shape {tuple(value.shape)} for {len(pictures)} pictures, but one "
@@ -102,17 +104,17 @@ def _unfollowed(cost: Callable, pictures: Tensor, value: Tensor) -> str | None:
 
 
 @torch.no_grad()
-def _bags_and_patches(seed: int) -> Tensor:
-    """Pictures (8, 3, 64, 64) to try a wish on: four bags, and four of coloured patches."""
+def _cats_and_patches(seed: int) -> Tensor:
+    """Pictures (8, 3, 64, 64) to try a wish on: four cats, and four of coloured patches."""
     rng = torch.Generator().manual_seed(seed)
-    bags = _bags().decode(_bags().sample_latent(4, rng=rng)).clamp(0, 1)
+    cats = _cats().decode(_cats().sample_latent(4, rng=rng)).clamp(0, 1)
     patches = F.interpolate(torch.rand(4, 3, 5, 5, generator=rng), (64, 64), mode="bilinear")
-    return torch.cat([bags, patches])
+    return torch.cat([cats, patches])
 
 
 def picture_checks(rng: torch.Generator) -> list[Demand]:
     """Part 8: a painted edit of the student's own."""
-    return [Demand("your strokes lie in the picture, differ from the tool's first, and the bag "
+    return [Demand("your strokes lie in the picture, differ from the tool's first, and the cat "
                    "follows them", find_fault_in_picture)]
 
 
@@ -122,7 +124,7 @@ def find_fault_in_picture(my_picture: Callable) -> str | None:
     if not isinstance(recipe, list) or len(recipe) != 5:
         return "Return five things: a title, seed, space, smoothness and the list of strokes."
     title, seed, space, smoothness, strokes = recipe
-    generator = _bags()
+    generator = _cats()
     if not isinstance(title, str) or len(title.strip()) < 3 or title == "a title":
         return "Give your picture a title that says what you wished for."
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
@@ -135,8 +137,8 @@ def find_fault_in_picture(my_picture: Callable) -> str | None:
         return "Each stroke is (kind, color, width, points), as printed; paint at least one."
     if any(not stroke[3] for stroke in strokes):
         return "A stroke has no point: leave it out, or say where it goes."
-    if all(stroke[0] == "color" and stroke[1] == "#0072B2" for stroke in strokes):
-        return "That is the tool's first stroke, or its blue: erase it, and wish for your own."
+    if strokes == [FIRST_STROKE]:
+        return "That is the tool's first stroke: press Clear, and wish for your own."
     side = generator.resolution
     for kind, color, _, points in strokes:
         if kind not in ("color", "sketch"):
@@ -164,8 +166,8 @@ def _unheard(generator: Generator, seed: int, space: str, smoothness: float,
         return "The picture hardly changes: lower λ, or paint a larger stroke."
     missed = [sum(float(value) for value in one.missed.values()) for one in (before, after)]
     if missed[1] > 0.97 * missed[0]:
-        return (f"The bag does not follow: your wishes were missed by {missed[0]:.2f} at first, "
-                f"and still are by {missed[1]:.2f}. Lower λ, or wish for what a bag can be.")
+        return (f"The cat does not follow: your wishes were missed by {missed[0]:.2f} at first, "
+                f"and still are by {missed[1]:.2f}. Lower λ, or wish for what a cat can be.")
     return None
 
 

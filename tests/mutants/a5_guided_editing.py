@@ -6,6 +6,9 @@ STROKE = "(off.mean(dim=1) * brush).sum(dim=(1, 2)) / brush.sum()"
 WAY = "return torch.linalg.solve(J.T @ J + sigma.diag(), J.T @ miss.flatten())"
 COST = "return 5 * (above**2).mean(dim=(1, 2, 3)) + 2 * (below**2).mean(dim=(1, 2, 3))"
 
+STROKES = ("(\"color\", \"#D98033\", 12, [(22, 20), (42, 20)]),\n"
+           "        (\"color\", \"#F2F2F2\", 10, [(28, 54), (36, 54)]),")
+
 MUTANTS = {
     "stroke": [
         Mutant(STROKE, "(off.mean(dim=1) * brush).mean(dim=(1, 2))", "over the whole picture"),
@@ -108,17 +111,18 @@ MUTANTS = {
                "        return cost.expand(len(pictures))", "depends on the others"),
         Mutant(COST, "return -5 * (above**2).mean(dim=(1, 2, 3)) - (below**2).mean(dim=(1, 2, 3))",
                "is negative"),
-        Mutant("1 - pictures[:, :, :28]", "0 - pictures[:, :, :28]", "turn its sign round"),
-        Mutant("pictures[:, :, 36:56, 16:48].clamp(max=0.3)\n",
-               "pictures[:, :, 36:56, 16:48]\n", "different wishes"),
+        Mutant("0.8 - pictures", "0.1 + pictures", "turn its sign round"),
+        Mutant("pictures[:, :, 46:60, 20:44].clamp(min=0.8)\n",
+               "pictures[:, :, 46:60, 20:44]\n", "different wishes"),
         Mutant("        return pictures\n", "        return pictures * 0 + 0.2\n", "one colour"),
         Mutant("        return pictures\n", "        return pictures.mean(dim=1, keepdim=True)"
                ".expand_as(pictures)\n", "makes the pictures grey"),
         Mutant(COST, "return (above > 0.1).float().mean(dim=(1, 2, 3))", "No gradient"),
         Mutant(COST, "return (above.round() + 0 * above).abs().mean(dim=(1, 2, 3))",
                "is 0 everywhere"),
-        Mutant("pictures[:, :, :28] = 1\n        pictures[:, :, 36:56, 16:48] = "
-               "pictures[:, :, 36:56, 16:48].clamp(max=0.3)\n        ", "", "as they are"),
+        Mutant("pictures[:, :, 12:28, 16:48] = pictures[:, :, 12:28, 16:48].clamp(max=0.3)\n"
+               "        pictures[:, :, 46:60, 20:44] = pictures[:, :, 46:60, 20:44].clamp(min=0.8)"
+               "\n        ", "", "as they are"),
         Mutant(COST, "return above.square().sum((1, 2, 3)).sqrt() + (0 * above.sum((1, 2, 3)))"
                ".sqrt()", "root or a norm"),
         Mutant(COST, f"{COST} + 0 * (above.abs() * 0).sum((1, 2, 3)).sqrt()", "not a number"),
@@ -185,23 +189,18 @@ MUTANTS = {
                "its argument photo in place"),
     ],
     "picture": [
-        Mutant('"red, for an arm"', '"a title"', "Give your picture a title"),
-        Mutant('"w", 0.02', '"v", 0.02', "space is"),
-        Mutant('"w", 0.02', '"w", 50', "smoothness is 50"),
-        Mutant('("color", "#C8102E", 12, [(24, 46), (40, 46)]),\n        ("sketch", "#000000", 1, '
-               '[(20, 30), (24, 14), (32, 8), (40, 14), (44, 30)]),',
-               '("color", "#FFFFFF", 6, [(4, 4), (60, 4)])', "has that already"),
-        Mutant('("color", "#C8102E", 12, [(24, 46), (40, 46)]),\n        ("sketch", "#000000", 1, '
-               '[(20, 30), (24, 14), (32, 8), (40, 14), (44, 30)]),',
-               '("color", "#0072B2", 12, [(24, 46), (40, 46)])', "its blue"),
-        Mutant("(24, 46), (40, 46)", "", "no point"),
-        Mutant("(40, 46)]", "(70, 46)]", "leaves the picture"),
-        Mutant('"#C8102E"', '"red"', "six digits"),
-        Mutant('"#C8102E"', '"#C8102G"', "six digits"),
-        Mutant('"red, for an arm", 8', '"red, for an arm", 8.5', "seed is 8.5"),
-        Mutant('("color", "#C8102E", 12, [(24, 46), (40, 46)])', '("drag", "", 1, [(24, 46)])',
-               "paint with colour"),
-        Mutant('("sketch", "#000000", 1, [(20, 30)', '("sketch", 1, [(20, 30)', "as printed"),
+        Mutant('"ginger, with a white bib"', '"a title"', "Give your picture a title"),
+        Mutant('"w", 0.1', '"v", 0.1', "space is"),
+        Mutant('"w", 0.1', '"w", 50', "smoothness is 50"),
+        Mutant(STROKES, '("color", "#C2C2C0", 6, [(17, 57)])', "has that already"),
+        Mutant(STROKES, '("color", "#D98032", 8, [(26, 20), (38, 20)])', "tool's first stroke"),
+        Mutant("(22, 20), (42, 20)", "", "no point"),
+        Mutant("(42, 20)]", "(70, 20)]", "leaves the picture"),
+        Mutant('"#D98033"', '"ginger"', "six digits"),
+        Mutant('"#D98033"', '"#D9803G"', "six digits"),
+        Mutant('bib", 23', 'bib", 23.5', "seed is 23.5"),
+        Mutant('("color", "#D98033", 12, [(22', '("drag", "", 1, [(22', "paint with colour"),
+        Mutant('("color", "#D98033", 12, [(22', '("color", 12, [(22', "as printed"),
     ],
     "chain": [
         Mutant("second + warped(first, second)", "second + first", "read where"),
@@ -310,7 +309,8 @@ def carry_over(photo, flow, color):
 """,
     "picture": """
 def my_picture():
-    return ["night blue", 12, "w_plus", 0, [["color", "#101040", 14, [[22, 44], [42, 46]]]]]
+    return ["a pale cat", 11, "w_plus", 0, [["color", "#F0F0F0", 14, [[22, 22], [42, 22]]],
+                                           ["sketch", "#000000", 1, [[11, 26], [16, 4]]]]]
 """,
     "chain": """
 def chain(first, second):
