@@ -131,7 +131,7 @@ MUTANTS = {
         Mutant(COST, COST.replace("(above**2)", "(above * above.detach())"), "not the slope"),
         Mutant("pictures = pictures.clone()\n        ", "", "its argument pictures in place"),
         Mutant("        return pictures\n", "        return pictures * 0 + 1\n", "one colour"),
-        Mutant('"low: white above, dark below"', '"a wish"', "Give the wish a name"),
+        Mutant('"a tuxedo: dark above, a white bib"', '"a wish"', "Give the wish a name"),
         Mutant("cost, met\n", "met\n", "three things"),
         Mutant("return pictures\n", "pass\n", "met returns nothing"),
     ],
