@@ -1,5 +1,6 @@
 """The front door of the generators: names, files, cards; and what all families share."""
 
+import json
 import time
 
 import pytest
@@ -152,3 +153,11 @@ def test_a_file_named_like_a_shipped_model_does_not_pass_for_it(tmp_path):
     copy.write_bytes(shipped.read_bytes())
     assert load_generator(copy).name == "cats.safetensors"
     assert not has_encoder(load_generator(copy))
+
+
+def test_nothing_ships_whose_data_have_no_known_licence():
+    cards = [Card.read(path) for path in ASSETS.glob("*.json")
+             if "license" in json.loads(path.read_text(encoding="utf-8"))]
+    assert len(cards) > 8
+    for card in cards:
+        assert card.license in ("CC BY-NC 4.0", "MIT", "Apache 2.0", "CC0 1.0"), card.name
