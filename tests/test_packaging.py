@@ -113,7 +113,7 @@ def test_the_range_of_pythons_is_the_same_everywhere(file):
 
 # Licences.
 
-SPDX = {"CC BY-NC 4.0": "CC-BY-NC-4.0", "MIT": "MIT",
+SPDX = {"CC BY-NC 4.0": "CC-BY-NC-4.0", "MIT": "MIT"}
 
 
 def files_by_licence() -> dict[str, list[str]]:
