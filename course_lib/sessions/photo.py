@@ -66,6 +66,7 @@ class PhotoSession:
         edit: the edit of the square's code.
         directions: those that were named for this generator, by name.
         within: where alone the photo follows, in the square; everywhere if there is none.
+        keeps: where it never does.
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class PhotoSession:
         self.generator, self.projection_steps, self.prior = generator, projection_steps, prior
         self.shared = shared
         self.within: tuple[Ellipse, ...] = ()
+        self.keeps: tuple[Ellipse, ...] = ()
         self.space = generator.spaces[-1]
         self.edit = EditSession(generator, space=self.space, steps=steps)
         self.directions = shipped_directions(generator)
@@ -249,7 +251,10 @@ class PhotoSession:
         spared = [place for name in self._strengths for place in self.directions[name].spares]
         asked = self._shrunk(self._near(self._asked)[None].float(), side)[0]
         followed = 1 - soft_ellipses(spared, side).to(asked) * (1 - asked)
-        return followed * soft_ellipses(self.within, side).to(asked) if self.within else followed
+        followed = followed * (1 - soft_ellipses(self.keeps, side).to(asked))
+        if self.within:
+            followed = followed * soft_ellipses(self.within, side, sharpness=8).to(asked)
+        return followed
 
     def _shrunk(self, image: Tensor, side: int) -> Tensor:
         return F.interpolate(image[None], (side, side), mode="bilinear", antialias=True)[0]

@@ -14,7 +14,7 @@ from course_lib.sessions.photo import PhotoSession
 from course_lib.shapes import Ellipse, Image, Latent
 from course_lib.text import Clip, Identity, TextPrompt, lite0_identity
 
-MIDDLE: Ellipse = (0.5, 0.47, 0.44, 0.47)
+MIDDLE: Ellipse = (0.5, 0.46, 0.39, 0.42)
 """Where the thing stands in pictures that are framed as the sets' are: centred, filling them."""
 
 
@@ -102,6 +102,8 @@ class TextSession:
         else:
             self.photo.start_again()
             self.photo.within = () if surroundings else (MIDDLE,)
+            self.photo.keeps = tuple({place for one in self.photo.directions.values()
+                                      for place in one.spares})  # which G draws badly
             self.photo.ask(wishes, smoothness=l2)
         self._prompt, self._names = prompt, names
 
