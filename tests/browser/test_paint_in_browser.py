@@ -9,7 +9,7 @@ CELL = """
 from course_lib.generators import load_generator
 from course_lib.widgets.paint import PaintTool
 tool = PaintTool(load_generator("cats", device="cpu"), alt="A cat, edited", seed=15,
-                 steps=12, candidates=2, projection_steps=8)
+                 steps=12, candidates=2, projection_steps=8, smoothness=0.05)
 tool
 """
 
