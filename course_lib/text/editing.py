@@ -1,8 +1,9 @@
 """Text-guided edits: w* = argmin D_CLIP(G(w), t) + λ_L2 ‖w − w_s‖² + λ_ID L_ID(w).
 
 Source: Patashnik et al., "StyleCLIP: Text-Driven Manipulation of StyleGAN Imagery", ICCV 2021,
-eq. 1. Deviation: the change of code is measured in deviations along the axes of the space's
-codes, and averaged (see `guidance`), so that one λ_L2 means the same in every space.
+eq. 1. Deviations: the change of code is measured in deviations along the axes of the space's
+codes, and averaged (see `guidance`), so that one λ_L2 means the same in every space; and unless
+`shared` is False all rows of w_plus change alike.
 """
 
 from collections.abc import Sequence
