@@ -18,7 +18,7 @@ from course_lib.generators.base import Generator
 from course_lib.guidance import ColorStroke, SketchStroke, edit
 from course_lib.guidance.strokes import along_ways
 
-FIRST_STROKE = ["color", "#D98032", 8, [[26, 20], [38, 20]]]  # of the tool in the notebook
+FIRST_STROKE = ["color", "#D98032"]  # kind and colour of what the tool in the notebook opens with
 
 
 @cache
@@ -137,8 +137,9 @@ def find_fault_in_picture(my_picture: Callable) -> str | None:
         return "Each stroke is (kind, color, width, points), as printed; paint at least one."
     if any(not stroke[3] for stroke in strokes):
         return "A stroke has no point: leave it out, or say where it goes."
-    if strokes == [FIRST_STROKE]:
-        return "That is the tool's first stroke: press Clear, and wish for your own."
+    if all(stroke[:2] == FIRST_STROKE for stroke in strokes):
+        return ("That is the tool's first stroke, or its ginger: press Clear, and wish for your "
+                "own.")
     side = generator.resolution
     for kind, color, _, points in strokes:
         if kind not in ("color", "sketch"):

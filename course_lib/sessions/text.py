@@ -75,6 +75,8 @@ class TextSession:
         """
         session = PhotoSession(self.generator, photo, frame=frame, steps=self.steps,
                                projection_steps=projection_steps, shared=True)
+        session.keeps = tuple({place for one in session.directions.values()
+                               for place in one.spares})  # which G draws badly
         session.project(callback)
         self.photo, self.edit, self._prompt = session, session.edit, ""
         self.space, self._start = session.space, session.projection.latent
@@ -102,8 +104,6 @@ class TextSession:
         else:
             self.photo.start_again()
             self.photo.within = () if surroundings else (MIDDLE,)
-            self.photo.keeps = tuple({place for one in self.photo.directions.values()
-                                      for place in one.spares})  # which G draws badly
             self.photo.ask(wishes, smoothness=l2)
         self._prompt, self._names = prompt, names
 

@@ -87,11 +87,19 @@ class Judge:
         self.deviation = self.scores.std(dim=0)
 
     @torch.no_grad()
+    def pictures(self, codes: Latent) -> Tensor:
+        """Of codes, (n, 3, r, r) in [0, 1]."""
+        return torch.cat([self.generator.decode(some, space=self.space).clamp(0, 1)
+                          for some in codes.split(25)])
+
+    @torch.no_grad()
+    def judged(self, pictures: Tensor) -> Tensor:
+        """The logits of pictures, (n, attributes)."""
+        return torch.cat([self.classifier(some) for some in pictures.split(25)])
+
     def answers(self, codes: Latent) -> Tensor:
         """The logits of each code's picture, (n, attributes)."""
-        pictures = [self.generator.decode(some, space=self.space).clamp(0, 1)
-                    for some in codes.split(25)]
-        return torch.cat([self.classifier(some) for some in pictures])
+        return self.judged(self.pictures(codes))
 
     def meets(self, answers: Tensor, wish: Wish) -> Tensor:
         """Whether all is as was asked, (n,)."""
@@ -105,13 +113,12 @@ class Judge:
 
     def verdict(self, before: Latent, after: Latent, wish: Wish) -> Verdict:
         """What the edits of one prompt did."""
-        first, last = self.answers(before), self.answers(after)
+        pictures = self.pictures(after)
+        first, last = self.answers(before), self.judged(pictures)
         others = [index for index, name in enumerate(self.classifier.attributes)
                   if name not in (*wish.asked, *wish.implied)]
         same = (first[:, others] > 0) == (last[:, others] > 0)
         change = ((last - first) / self.deviation)[:, others].abs()
-        with torch.no_grad():
-            pictures = self.generator.decode(after, space=self.space).clamp(0, 1)
         return Verdict(float(self.meets(last, wish).float().mean()), float(same.float().mean()),
                        float(change.mean()), float(judge_realism(pictures).stranger.mean()))
 
