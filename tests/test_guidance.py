@@ -105,6 +105,9 @@ def test_starts_are_ranked_by_their_cost(generator, patch, rng):
     one = edit(generator, found.origin[:1], [ColorStroke(patch, (1, 0, 0))], steps=10)
     torch.testing.assert_close(one.cost, found.cost[:1], rtol=1e-3, atol=1e-5)
     torch.testing.assert_close(one.latent, found.latent[:1], rtol=1e-2, atol=1e-3)
+    assert found.order.tolist() != sorted(found.order.tolist())  # or the next would show nothing
+    torch.testing.assert_close(found.origin, starts[found.order])
+    torch.testing.assert_close(found.by_start[found.order], found.image)
 
 
 def test_the_best_half_is_shown_but_for_what_costs_twice_its_mean():

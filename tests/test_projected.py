@@ -1,5 +1,7 @@
 """Training against frozen features: what learns, what stays, and that a run can be resumed."""
 
+import copy
+import json
 from dataclasses import replace
 
 import pytest
@@ -8,7 +10,8 @@ import torch
 from course_lib.lite0 import load_lite0
 from course_lib.training.augment import cut_out
 from course_lib.training.projected import RECIPES, ProjectedTraining, Recipe, new_generator
-from course_lib.training.projected_networks import ProjectedDiscriminator, hinge
+from course_lib.training.projected_networks import ClassHead, ProjectedDiscriminator, hinge
+from course_lib.training.questions import read_classes
 from course_lib.weights import StoredWeights
 
 SMALL = Recipe(thousands=1, critic_thousands=0, batch=4, resolution=16, channel_base=64,
@@ -62,6 +65,74 @@ def test_a_resumed_run_goes_on_as_if_it_had_not_stopped(family):
         for name, value in expected.items():
             torch.testing.assert_close(found[name], value)
     torch.testing.assert_close(resumed.samples(2), whole.samples(2))
+
+
+# ---- classes
+
+CLASSES = (("coat",), ("sock", "glove"), ("hat",))
+KINDS = torch.tensor([0, 1, 2] * 4)
+
+
+def begin_classes(**changes) -> ProjectedTraining:
+    data = torch.randint(256, (12, 3, 16, 16), generator=torch.Generator().manual_seed(3))
+    recipe = replace(SMALL, classes=CLASSES, **changes)
+    return ProjectedTraining(recipe, data.byte(), KINDS, device=torch.device("cpu"))
+
+
+def test_both_players_are_told_the_class():
+    training = begin_classes()
+    images = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    judged = training.critic.features(images)
+    answers = [training.critic(judged, torch.full((2,), label)) for label in range(3)]
+    assert not torch.allclose(answers[0][0], answers[1][0])
+    before = [weights(training, name) for name in ("generator", "critic")]
+    training.step()
+    moved = [changed(*pair) for pair in zip(before, (
+        weights(training, name) for name in ("generator", "critic")), strict=True)]
+    assert "mapping.embed.weight" in moved[0]
+    assert any("classes" in name for name in moved[1])
+
+
+def test_a_class_head_says_what_eq_3_says():
+    torch.manual_seed(0)
+    head = ClassHead(4, 3, width=8).eval()
+    features, labels = torch.randn(2, 8, 4, 4), torch.tensor([2, 0])
+    answers = head.head(features)[..., 0, 0]
+    expected = answers[:, 0] + (head.classes.weight[labels] * answers[:, 1:]).sum(dim=1)
+    torch.testing.assert_close(head(features, labels)[:, 0, 0, 0], expected)
+
+
+def test_classes_are_read_from_the_labels(tmp_path):
+    records = [{"file": f"{n}.png", "type": kind} for n, kind in enumerate(("glove", "hat"))]
+    (tmp_path / "labels.json").write_text(json.dumps(records))
+    assert read_classes(tmp_path, CLASSES).tolist() == [1, 2]
+    assert read_classes(tmp_path, ()) is None
+    with pytest.raises(ValueError, match="glove, which the recipe does not know: it tells hat"):
+        read_classes(tmp_path, (("hat",),))
+
+
+def test_after_the_glances_new_heads_look_closely_and_learn_alone_at_first():
+    training = begin_classes(seen_at=64, glance_thousands=0.008, critic_thousands=0.004)
+    looked, learnt = [], []
+    for _ in range(4):
+        losses = training.step()
+        looked.append(training.critic.seen_at)
+        learnt.append("generator" in losses)
+    assert looked == [32, 32, 64, 64] and learnt == [False, True, False, True]
+    resumed = begin_classes(seen_at=64, glance_thousands=0.008, critic_thousands=0.004)
+    resumed.load(copy.deepcopy(training.state()))
+    expected, found = training.step(), resumed.step()
+    for name, value in expected.items():
+        torch.testing.assert_close(found[name], value)
+
+
+def test_samples_come_class_by_class_as_often_as_the_set_has_them():
+    training = begin_classes()
+    training.labels = torch.tensor([1] * 12)
+    only = training.samples(3, truncation_psi=0)
+    mean = training.average.with_label(1).decode(training.average.mapping.class_means[[1]],
+                                                 space="w").clamp(0, 1)
+    torch.testing.assert_close(only, mean.expand(3, -1, -1, -1))
 
 
 @FAMILIES

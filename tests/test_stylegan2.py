@@ -296,6 +296,30 @@ def test_a_wrong_call_says_what_to_do(call, sentence, generator, rng):
         call(generator, generator.sample_latent(2, rng=rng))
 
 
+def test_each_class_may_have_a_mean_of_its_own(rng):
+    config = StyleGAN2Config((16, 16), 8, 8, 3, 2, class_means=True)
+    weights = random_weights(config, rng)
+    means = torch.randn(3, 8, generator=rng)
+    weights.tensors["G_ema.mapping.class_means"] = means
+    generator = StyleGAN2.from_weights(weights, "classes")
+    for label in range(3):
+        w = generator.with_label(label).sample_latent(2, space="w", rng=rng, truncation_psi=0)
+        torch.testing.assert_close(w, means[[label, label]])
+    assert torch.equal(generator.w_avg, weights.tensors["G_ema.mapping.w_avg"])
+
+
+def test_without_a_class_codes_are_of_all_of_them(rng):
+    config = StyleGAN2Config((16, 16), 8, 8, 3, 2, class_means=True)
+    weights = random_weights(config, rng)
+    means = torch.randn(3, 8, generator=rng)
+    weights.tensors["G_ema.mapping.class_means"] = means
+    generator = StyleGAN2.from_weights(weights, "classes")
+    drawn = generator.sample_latent(30, space="w_plus", rng=rng, truncation_psi=0)
+    nearest = torch.cdist(drawn[:, 0], means)
+    assert nearest.min(dim=1).values.max() < 1e-5
+    assert set(nearest.argmin(dim=1).tolist()) == {0, 1, 2}
+
+
 def test_a_class_must_be_chosen(rng):
     config = StyleGAN2Config((16, 16), 8, 8, 3, 2)
     generator = StyleGAN2.from_weights(random_weights(config, rng), "classes")

@@ -27,23 +27,39 @@ def attribute_effects(
     In deviations: the classifier's logits are divided by their spread over the codes' own
     pictures, so that attributes can be compared.
     """
-    spread = _logits(generator, latent, classifier, space).std(dim=0).clamp(min=1e-6)
+    spread = _spread_of_answers(generator, latent, classifier, space)
+    return _change(generator, latent, direction, strength, classifier, space, layers) / spread
+
+
+def _spread_of_answers(
+    generator: Generator, latent: Latent, classifier: Classifier, space: str
+) -> Float[Tensor, " attributes"]:
+    """The deviation of each logit over the codes' own pictures."""
+    return _logits(generator, latent, classifier, space).std(dim=0).clamp(min=1e-6)
+
+
+def _change(
+    generator: Generator, latent: Latent, direction: Direction, strength: float,
+    classifier: Classifier, space: str, layers: Sequence[int] | None,
+) -> Float[Tensor, " attributes"]:
+    """How much each logit grows from −strength to +strength, on average over the codes."""
     ends = (_logits(generator, move(latent, direction, step, layers=layers), classifier, space)
             for step in (strength, -strength))
-    return next(ends).sub(next(ends)).mean(dim=0) / spread
+    return next(ends).sub(next(ends)).mean(dim=0)
 
 
+@torch.no_grad()
 def effect_table(
     generator: Generator, latent: Latent, directions: Directions, classifier: Classifier,
     *, space: str, layers: Sequence[int] | None = None, strength: float = 1.5,
 ) -> Float[Tensor, "directions attributes"]:
     """`attribute_effects` of every direction, moved by `strength` of its deviations."""
+    spread = _spread_of_answers(generator, latent, classifier, space)
     return torch.stack([
-        attribute_effects(generator, latent, direction, strength * float(stdev), classifier,
-                          space=space, layers=layers)
+        _change(generator, latent, direction, strength * float(stdev), classifier, space, layers)
         for direction, stdev in zip(directions.components, directions.require_spread(),
                                     strict=True)
-    ])
+    ]) / spread
 
 
 def _logits(generator: Generator, latent: Latent, classifier: Classifier, space: str) -> Tensor:
@@ -79,6 +95,7 @@ class SideEffects:
         return max(self.others, key=lambda name: abs(self.others[name]))
 
 
+@torch.no_grad()
 def side_effects(
     generator: Generator, latent: Latent, direction: Direction, classifier: Classifier,
     attribute: str, *, space: str, layers: Sequence[int] | None = None,
@@ -96,10 +113,10 @@ def side_effects(
     require_number(change, "change", above=0)
     meant, names = classifier.number(attribute), classifier.attributes
     before, found, weaker = torch.zeros(len(names)), torch.full((len(names),), torch.nan), 0.0
-    reached = float("inf")
+    reached, spread = float("inf"), _spread_of_answers(generator, latent, classifier, space)
     for strength in (_spread(latent) * torch.linspace(0, 1, steps + 1)[1:] ** 1.5).tolist():
-        effects = attribute_effects(generator, latent, direction, strength, classifier,
-                                    space=space, layers=layers).cpu()
+        effects = _change(generator, latent, direction, strength, classifier, space, layers)
+        effects = (effects / spread).cpu()
         effects = effects * effects[meant].sign()
         if effects[meant] >= change:
             share = (change - before[meant]) / (effects[meant] - before[meant])

@@ -162,6 +162,14 @@ class Generator(nn.Module, Capabilities, ABC):
         for space in spaces:
             require_option(space, self.spaces, "space")
 
+    def refuse_noise(self, noise: object) -> None:
+        """Raise a `ValueError` if noise maps are given: for families that have none."""
+        if noise is not None:
+            raise ValueError(
+                f"noise is given, but {self.name} has no noise maps, the code alone decides the "
+                f"picture: leave noise out."
+            )
+
     def require_pictures(self, images: Tensor) -> None:
         """Raise a `ValueError` unless `images` is a batch in [0, 1], as large as G's pictures."""
         require_image(images, "images")

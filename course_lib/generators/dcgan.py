@@ -88,11 +88,7 @@ class DCGAN(AdversarialGenerator):
 
     def decode(self, latent: Latent, *, space: str = "z", noise: object = None) -> Image:
         """The pictures of codes, (batch, 3, resolution, resolution) in [0, 1]."""
-        if noise is not None:
-            raise ValueError(
-                f"noise is given, but {self.name} has no noise maps, z alone decides the picture: "
-                f"leave noise out."
-            )
+        self.refuse_noise(noise)
         self.require_latent(latent, space)
         return (self(latent) + 1) / 2
 

@@ -175,11 +175,7 @@ class Flow(Generator):
 
     def decode(self, latent: Latent, *, space: str = "z", noise: object = None) -> Image:
         """The pictures of codes, (batch, 3, resolution, resolution), about [0, 1]."""
-        if noise is not None:
-            raise ValueError(
-                f"noise is given, but {self.name} has no noise maps, z alone decides the picture: "
-                f"leave noise out."
-            )
+        self.refuse_noise(noise)
         return self.decode_with_features(latent, (), space=space)[0]
 
     def features(self, latent: Latent, layer: str, *, space: str = "z") -> Tensor:

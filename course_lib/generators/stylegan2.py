@@ -18,6 +18,7 @@ from course_lib.checks import (
     require_count,
     require_number,
     require_option,
+    require_rng,
     require_same_shape,
 )
 from course_lib.generators.adversarial import AdversarialGenerator
@@ -53,13 +54,16 @@ class StyleGAN2(AdversarialGenerator):
         self.config, self.name = config, name
         self.resolution, self.z_dim, self.num_ws = config.resolution, config.z_dim, config.num_ws
         self.mapping = Mapping(config.z_dim, config.c_dim, config.w_dim, config.mapping_layers,
-                               lr_multiplier=config.lr_multiplier)
+                               lr_multiplier=config.lr_multiplier,
+                               class_means=config.class_means)
         self.synthesis = Synthesis(config)
         self.layers = tuple(self.synthesis.layers)
 
     @property
     def w_avg(self) -> Float[Tensor, " w_dim"]:
-        """The mean w, which truncation pulls towards."""
+        """The mean w, which truncation pulls towards; of its class, where each has one."""
+        if self.config.class_means and self.label is not None:
+            return self.mapping.class_means[self.label]
         return self.mapping.w_avg
 
     @property
@@ -135,13 +139,32 @@ class StyleGAN2(AdversarialGenerator):
     def sample_latent(
         self, n: int, *, space: str = "z", rng: torch.Generator, truncation_psi: float = 1.0
     ) -> Latent:
-        """As every generator's; ψ acts in w and w_plus, since the mapping ignores z's length."""
+        """As every generator's; ψ acts in w and w_plus, since the mapping ignores z's length.
+
+        A model of classes, for none of which it was asked, draws w and w_plus of all of them.
+        """
         if space == "z" and truncation_psi != 1:
             raise ValueError(
                 f"truncation_psi is {truncation_psi} in z, but the mapping network normalises z, "
                 f'so that nothing would change: sample with space="w".'
             )
+        if self.config.c_dim and self.label is None and space != "z":
+            return self._sample_classes(n, space, rng, truncation_psi)
         return super().sample_latent(n, space=space, rng=rng, truncation_psi=truncation_psi)
+
+    def _sample_classes(
+        self, n: int, space: str, rng: torch.Generator, truncation_psi: float
+    ) -> Latent:
+        """`n` codes, each of a class drawn at random."""
+        require_count(n, "n")
+        require_rng(rng)
+        drawn = torch.randint(self.config.c_dim, (n,), generator=rng, device=rng.device).tolist()
+        found = torch.empty(n, *self.latent_shape(space), device=self.device)
+        for label in sorted(set(drawn)):
+            places = [place for place, one in enumerate(drawn) if one == label]
+            found[places] = self.with_label(label).sample_latent(
+                len(places), space=space, rng=rng, truncation_psi=truncation_psi)
+        return found
 
     def space(self, name: str) -> Space:
         """z as it is known; w around w_avg, its deviation drawn; every row of w_plus as w."""

@@ -173,6 +173,7 @@ def _read_config(own: Table[str, Tensor], settings: _Settings, name: str) -> Sty
             own["synthesis.b4.conv1.affine.weight"].shape[1], c_dim, depth,
             settings.number(name, "conv_clamp", "synthesis.b4.conv1.conv_clamp", clamp),
             settings.number(name, "lr_multiplier", "mapping.fc0.bias_gain", 0.01),
+            "mapping.class_means" in own,
         )
     except (KeyError, IndexError, AttributeError) as error:
         raise ValueError(

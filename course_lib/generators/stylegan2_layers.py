@@ -22,6 +22,8 @@ class StyleGAN2Config:
         conv_clamp: largest magnitude behind a convolution, as checkpoints trained in half
             precision expect; None for no limit.
         lr_multiplier: by which the mapping network learnt more slowly than the rest.
+        class_means: whether truncation pulls each class towards a mean of its own, instead of
+            all of them towards one.
     """
 
     channels: tuple[int, ...]
@@ -31,6 +33,7 @@ class StyleGAN2Config:
     mapping_layers: int = 8
     conv_clamp: float | None = None
     lr_multiplier: float = 0.01
+    class_means: bool = False
 
     @property
     def resolutions(self) -> list[int]:

@@ -39,7 +39,7 @@ class Mapping(nn.Module):
     """f: z -> w, a deep perceptron on the normalised code (and on the class, if any)."""
 
     def __init__(self, z_dim: int, c_dim: int, w_dim: int, layer_count: int, *,
-                 lr_multiplier: float = 0.01):
+                 lr_multiplier: float = 0.01, class_means: bool = False):
         super().__init__()
         self.layer_count = layer_count
         if c_dim:
@@ -51,6 +51,8 @@ class Mapping(nn.Module):
             width = w_dim
         if z_dim:
             self.register_buffer("w_avg", torch.zeros(w_dim))
+        if class_means:
+            self.register_buffer("class_means", torch.zeros(c_dim, w_dim))
 
     def forward(self, z: Tensor | None, c: Tensor | None = None) -> Tensor:
         """z (batch, z_dim), one-hot c (batch, c_dim) -> w (batch, w_dim)."""

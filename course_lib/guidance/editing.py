@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from course_lib.checks import require_count, require_number, require_slopes
@@ -31,7 +31,7 @@ class Edit:
         frames: G along the straight line from the first start's z0 to its answer.
         handles: where the drags' handles ended by the word of the tracker, which follows features
             from step to step, (starts, points, 2), one entry a drag.
-        origin: z0 of each start, in the same order.
+        origin: z0 of each start, in the same order; order: which of the starts that is, (starts,).
         cost: the whole energy of each answer.
         missed: how far each constraint is from being met: in pixels for drags, for others the
             root of the unweighted term (for colours and warps the rms error in [0, 1]).
@@ -48,7 +48,13 @@ class Edit:
     origin: Latent
     cost: Float[Tensor, " starts"]
     missed: dict[str, Float[Tensor, " starts"]]
+    order: Int64[Tensor, " starts"]
     searched: tuple[Tensor, ...] = ()
+
+    @property
+    def by_start(self) -> Image:
+        """The pictures in the order in which the starts were given, unranked."""
+        return self.image[self.order.argsort()]
 
     @property
     def shown(self) -> int:
@@ -235,7 +241,7 @@ class Editing:
             {name: self._past(name)[:, order.cpu()] for name in energies},
             self.morph(int(order[0]), frames),
             tuple(pull.place[order].cpu() for pull in pulls), self.origin[order],
-            cost[order].cpu(), {name: value[order].cpu() for name, value in missed.items()},
+            cost[order].cpu(), {name: value[order].cpu() for name, value in missed.items()}, order,
             tuple(pull.searched(image)[order].cpu() for pull in pulls),
         )
 

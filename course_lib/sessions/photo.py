@@ -34,6 +34,7 @@ from course_lib.transfer import (
     unchanged,
 )
 from course_lib.transfer.apply import MORPH_SMOOTHNESS
+from course_lib.transfer.motion import shrink
 
 PREVIEW = 512  # pixels: the longer side of the photo as it is shown while an edit is under way
 COARSE = 64  # pixels: at most, the side at which motion is found for a preview
@@ -88,7 +89,7 @@ class PhotoSession:
         self.photo, self.frame = photo, frame or Frame.middle(photo)
         factor = min(1.0, PREVIEW / max(photo.shape[-2:]))
         size = [max(1, round(side * factor)) for side in photo.shape[-2:]]
-        self.small = F.interpolate(photo[None], size, mode="bilinear", antialias=True)[0]
+        self.small = shrink(photo, size)
         self._small_frame = self.frame.scaled(size[1] / photo.shape[-1])
         self.square = self.frame.cut(photo, self.generator.resolution).clamp(0, 1)
         self.projection: Projection | None = None
@@ -161,15 +162,14 @@ class PhotoSession:
         if not self._is_edited:
             self._seen = None
             return self.small
-        side = min(COARSE, self.generator.resolution)
-        now, first = self._shrunk(self.edit.picture().clamp(0, 1), side), self._shrunk(
-            self._first, side)
-        trust = self._shrunk(self._trust[None], side)[0]
+        size = 2 * [min(COARSE, self.generator.resolution)]
+        now, first = (shrink(one, size) for one in (self.edit.picture().clamp(0, 1), self._first))
+        trust = shrink(self._trust[None], size)[0]
         self._seen = estimate_flow_and_color(
             now, first, flow_smoothness=MORPH_SMOOTHNESS, steps=2, trust=trust,
             init=self._seen or unchanged(first))
         rest = trust * (now - self._seen.explain(first))
-        change = Change(self._seen.flow, self._seen.color, rest).within(self._region(side))
+        change = Change(self._seen.flow, self._seen.color, rest).within(self._region(size[0]))
         return carry_back(self.small, self._small_frame, *change).clamp(0, 1)
 
     @torch.no_grad()
@@ -249,15 +249,12 @@ class PhotoSession:
     def _region(self, side: int) -> Float[Tensor, "side side"]:
         """Where the photo follows: not where a direction spares it, but for what is asked there."""
         spared = [place for name in self._strengths for place in self.directions[name].spares]
-        asked = self._shrunk(self._near(self._asked)[None].float(), side)[0]
+        asked = shrink(self._near(self._asked)[None].float(), (side, side))[0]
         followed = 1 - soft_ellipses(spared, side).to(asked) * (1 - asked)
         followed = followed * (1 - soft_ellipses(self.keeps, side).to(asked))
         if self.within:
             followed = followed * soft_ellipses(self.within, side, sharpness=8).to(asked)
         return followed
-
-    def _shrunk(self, image: Tensor, side: int) -> Tensor:
-        return F.interpolate(image[None], (side, side), mode="bilinear", antialias=True)[0]
 
 
 def around(constraint: Constraint, resolution: int) -> Mask:

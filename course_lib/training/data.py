@@ -83,6 +83,13 @@ def draw_batch(
 ) -> Float[Tensor, "size 3 height width"]:
     """Pictures drawn at random, mirrored half of the time if `flip`, in [-1, 1]."""
     chosen = torch.randint(len(data), (size,), generator=rng)
+    return take_batch(data, chosen, flip=flip, rng=rng, device=device)
+
+
+def take_batch(
+    data: Dataset, chosen: Tensor, *, flip: bool, rng: torch.Generator, device: torch.device
+) -> Float[Tensor, "size 3 height width"]:
+    """The pictures of these indices, mirrored half of the time if `flip`, in [-1, 1]."""
     batch = data[chosen.to(data.device)].to(device).float() / 127.5 - 1
     return flip_randomly(batch, rng) if flip else batch
 

@@ -12,10 +12,12 @@ Source: Sauer et al., "Projected GANs Converge Faster", NeurIPS 2021: section 3.
 (heads), section 4.1 (hinge loss, no penalty).
 """
 
+import argparse
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from course_lib.generators.base import Generator, select_prefix
@@ -26,9 +28,11 @@ from course_lib.metrics import frechet_distance
 from course_lib.training.adversarial import AdversarialTraining, adam_with_mapping
 from course_lib.training.base import Losses
 from course_lib.training.codes import center_mean, mixed_codes
+from course_lib.training.data import Dataset, read_pictures, take_batch
 from course_lib.training.dcgan import settle_statistics
 from course_lib.training.objective import frozen_precision, synchronized_step, take_over
 from course_lib.training.projected_networks import ProjectedDiscriminator, hinge
+from course_lib.training.questions import read_classes
 from course_lib.training.stylegan2 import NEW_WEIGHTS, StyleRecipe
 from course_lib.training.widen import widen_generator
 from course_lib.weights import StoredWeights
@@ -42,8 +46,12 @@ class Recipe(StyleRecipe):
         family: of the generator, "stylegan2" or "dcgan".
         critic_thousands: of pictures, before the generator moves: a new discriminator knows
             nothing.
-        width: of a DCGAN.
+        width: of a DCGAN; w_dim: of a StyleGAN2, as long as z if 0.
         seen_at: the size at which the frozen network is shown the pictures.
+        glance_thousands: of pictures that it is first shown at half that size, which costs a
+            quarter: enough for silhouettes.
+        classes: the values of the labels' "type" that are told apart, several to a class if they
+            are given as one; empty to learn without labels.
         critic_rate, mapping_rate: of the heads, and of the mapping network.
     """
 
@@ -54,7 +62,10 @@ class Recipe(StyleRecipe):
     batch: int = 32
     channel_base: int = 3072
     width: int = 32
+    w_dim: int = 0
     seen_at: int = 128
+    glance_thousands: float = 0
+    classes: tuple[tuple[str, ...], ...] = ()
     flip: bool = True
     learning_rate: float = 0.002
     mapping_rate: float = 0.008
@@ -65,11 +76,15 @@ class Recipe(StyleRecipe):
     ema_thousands: float = 5
 
 
+GARMENTS = (("t-shirt",), ("longsleeve",), ("shirt",), ("jacket",), ("dress",), ("skirt",),
+            ("trousers",), ("shorts",), ("shoes",), ("hat",), ("top", "body"))
+
 RECIPES = {
     "cats-128": Recipe(resolution=128, channel_base=4096, channel_max=112),
     "cats": Recipe(channel_base=1536),
     "shirts": Recipe(),
-    "clothes": Recipe(thousands=400),
+    "clothes": Recipe(thousands=320, z_dim=64, w_dim=128, mixing=0.2,
+                      glance_thousands=150, classes=GARMENTS),
     "cats-dcgan": Recipe("dcgan", z_dim=100),
     "clothes-dcgan": Recipe("dcgan", thousands=400, z_dim=100),
 }
@@ -77,6 +92,9 @@ RECIPES = {
 
 class ProjectedTraining(AdversarialTraining):
     """A generator, against heads that look through a frozen network.
+
+    Args:
+        labels: the class of each picture, where the recipe has any.
 
     Attributes:
         critic: mixing and heads.
@@ -89,6 +107,16 @@ class ProjectedTraining(AdversarialTraining):
     parts = ("generator", "average", "critic", "g_optimizer", "d_optimizer")
     counts = (*AdversarialTraining.counts, "discriminator")
 
+    def __init__(self, recipe: Recipe, data: Dataset, labels: Tensor | None = None, **place):
+        self.labels = torch.zeros(len(data), dtype=torch.long) if labels is None else labels
+        super().__init__(recipe, data, **place)
+
+    @classmethod
+    def build(cls, recipe: Recipe, options: argparse.Namespace, **place) -> "ProjectedTraining":
+        """With the labels, where the recipe asks for them."""
+        data = read_pictures(options.data, recipe.resolution)
+        return cls(recipe, data, read_classes(options.data, recipe.classes), **place)
+
     def build_players(self) -> None:
         """With no discriminator of former weights, yet."""
         self.discriminator: dict[str, Tensor] = {}
@@ -98,8 +126,20 @@ class ProjectedTraining(AdversarialTraining):
         """The same in every process."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(NEW_WEIGHTS + self.recipe.seed)
-            return {"generator": new_generator(self.recipe),
-                    "critic": ProjectedDiscriminator(self.recipe.seen_at)}
+            return {"generator": new_generator(self.recipe), "critic": self.new_critic()}
+
+    def new_critic(self) -> ProjectedDiscriminator:
+        """Heads that know nothing yet, for the size at which pictures are now looked at."""
+        recipe = self.recipe
+        glancing = self.seen - self.begun < 1000 * recipe.glance_thousands
+        return ProjectedDiscriminator(recipe.seen_at // (1 + glancing),
+                                      classes=len(recipe.classes))
+
+    def change_critic(self) -> None:
+        """Look closely, with new heads, if the time of glances is over."""
+        critic = self.new_critic()
+        if critic.seen_at != self.critic.seen_at:
+            self.seat({"generator": self.generator, "critic": critic}, self.average)
 
     def optimizers(self) -> tuple[torch.optim.Optimizer, torch.optim.Optimizer]:
         """Of the critic, the heads alone learn."""
@@ -110,26 +150,35 @@ class ProjectedTraining(AdversarialTraining):
 
     def learn(self) -> Losses:
         """Show one batch to both players, which look at the same features; their losses."""
+        self.change_critic()
+        wanted = self.draw_labels()
         with frozen_precision(self.device):
-            judged = self.critic.features(self.augmented(self.paint()))
-            losses = self._critic_step([one.detach() for one in judged])
-            if self.seen >= self.begun + 1000 * self.recipe.critic_thousands:
-                losses |= self._generator_step(judged)
+            judged = self.critic.features(self.augmented(self.paint(wanted)))
+            losses = self._critic_step([one.detach() for one in judged], wanted)
+            if self.moves:
+                losses |= self._generator_step(judged, wanted)
         return losses
 
     @torch.no_grad()
     def samples(self, n: int, *, truncation_psi: float | None = None,
                 seed: int = 0) -> Tensor:
-        """Pictures (n, 3, r, r) in [0, 1] from the averaged weights."""
-        rng = torch.Generator().manual_seed(seed)
-        if self.recipe.family == "dcgan":
+        """Pictures (n, 3, r, r) in [0, 1] from the averaged weights, class by class."""
+        rng, recipe = torch.Generator().manual_seed(seed), self.recipe
+        if recipe.family == "dcgan":
             settle_statistics(self.average, rng)
             space, psi = "z", 1
         else:
             center_mean(self.average, rng)
             space, psi = "w", 0.7
-        latent = self.average.sample_latent(n, space=space, rng=rng, truncation_psi=(
-            psi if truncation_psi is None else truncation_psi))
+        psi = psi if truncation_psi is None else truncation_psi
+        kinds = [self.average]
+        counts = [n]
+        if recipe.classes:
+            drawn = self.labels[torch.randint(len(self.labels), (n,), generator=rng)]
+            counts = drawn.bincount(minlength=len(recipe.classes)).tolist()
+            kinds = [self.average.with_label(label) for label in range(len(counts))]
+        latent = torch.cat([kind.sample_latent(count, space=space, rng=rng, truncation_psi=psi)
+                            for kind, count in zip(kinds, counts, strict=True) if count])
         return torch.cat([self.average.decode(some, space=space)
                           for some in latent.split(25)]).clamp(0, 1)
 
@@ -156,30 +205,55 @@ class ProjectedTraining(AdversarialTraining):
         styled = any(key.startswith("mapping.") for key in state["average"])
         return {"family": "stylegan2" if styled else "dcgan", "pictures": state["seen"]}
 
-    def paint(self) -> Tensor:
-        """A batch of generated pictures in [-1, 1]."""
+    def load(self, state: dict) -> None:
+        """Go on from a stored `state`, with heads for the size that it looked at."""
+        self.seen, self.begun = state["seen"], state["begun"]
+        self.change_critic()
+        super().load(state)
+
+    @property
+    def moves(self) -> bool:
+        """Whether the generator learns: new heads are first given time to know anything."""
+        recipe, shown = self.recipe, (self.seen - self.begun) / 1000
+        closely = shown - recipe.glance_thousands
+        return (closely if closely >= 0 else shown) >= recipe.critic_thousands
+
+    def draw_labels(self) -> Tensor | None:
+        """The classes of a batch, drawn as often as the set has them."""
+        if not self.recipe.classes:
+            return None
+        chosen = torch.randint(len(self.labels), (self.recipe.batch,), generator=self.rng)
+        return self.labels[chosen].to(self.device)
+
+    def paint(self, wanted: Tensor | None = None) -> Tensor:
+        """A batch of generated pictures in [-1, 1], of the classes that are wanted."""
         recipe = self.recipe
         if recipe.family == "dcgan":
             z = torch.randn(recipe.batch, recipe.z_dim, generator=self.rng)
             return self.generator(z.to(self.device)).float()
-        w_plus = mixed_codes(self.generator, recipe.batch, recipe.mixing, self.rng)
+        classes = None if wanted is None else F.one_hot(wanted, len(recipe.classes)).float()
+        w_plus = mixed_codes(self.generator, recipe.batch, recipe.mixing, self.rng, classes)
         return self.generator.synthesis(w_plus, noise="none").float()
 
-    def _critic_step(self, fake: Sequence[Tensor]) -> Losses:
+    def _critic_step(self, fake: Sequence[Tensor], wanted: Tensor | None) -> Losses:
         """One step of the heads, on a batch of real pictures and on features of generated ones."""
+        chosen = torch.randint(len(self.pictures), (self.batch,), generator=self.rng)
+        real = take_batch(self.pictures, chosen, flip=self.recipe.flip, rng=self.rng,
+                          device=self.device)
+        known = self.labels[chosen].to(self.device) if self.recipe.classes else None
         with torch.no_grad():
-            true = self.critic.features(self.augmented(self.draw()))
-        of_real, of_fake = self.critic(true), self.critic(fake)
+            true = self.critic.features(self.augmented(real))
+        of_real, of_fake = self.critic(true, known), self.critic(fake, wanted)
         loss = hinge(of_real, 1) + hinge(of_fake, -1)
         self.d_optimizer.zero_grad()
         loss.backward()
         synchronized_step(self.d_optimizer)
         return {"discriminator": loss, "real": _mean(of_real), "fake": _mean(of_fake)}
 
-    def _generator_step(self, judged: Sequence[Tensor]) -> Losses:
+    def _generator_step(self, judged: Sequence[Tensor], wanted: Tensor | None) -> Losses:
         """One step of G, through the features that its pictures were judged by."""
         self.critic.heads.requires_grad_(False)
-        loss = -torch.stack([one.mean() for one in self.critic(judged)]).sum()
+        loss = -torch.stack([one.mean() for one in self.critic(judged, wanted)]).sum()
         self.g_optimizer.zero_grad()
         loss.backward()
         self.critic.heads.requires_grad_(True)
@@ -196,5 +270,7 @@ def new_generator(recipe: Recipe) -> Generator:
     if recipe.family == "dcgan":
         return DCGAN(DCGANConfig(recipe.resolution, recipe.width, recipe.z_dim))
     channels = official_channels(recipe.resolution, recipe.channel_base, recipe.channel_max)
-    return StyleGAN2(StyleGAN2Config(channels, recipe.z_dim, recipe.z_dim,
-                                     mapping_layers=recipe.mapping_layers))
+    return StyleGAN2(StyleGAN2Config(channels, recipe.z_dim, recipe.w_dim or recipe.z_dim,
+                                     len(recipe.classes),
+                                     mapping_layers=recipe.mapping_layers,
+                                     class_means=bool(recipe.classes)))

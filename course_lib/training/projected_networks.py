@@ -42,33 +42,60 @@ class FeatureMixing(nn.Module):
 
 
 class Head(nn.Sequential):
-    """Judges one scale: halves it down to at most 8², then one logit for each 4² of places."""
+    """Judges one scale: halves it down to at most 8², then one answer for each 4² of places.
 
-    def __init__(self, size: int, width: int = 64):
+    The answer is a logit, or a vector of `answers` numbers.
+    """
+
+    def __init__(self, size: int, width: int = 64, answers: int = 1):
         layers: list[nn.Module] = []
         while size > 8:
             layers += [spectral_norm(nn.Conv2d(width, width, 4, 2, 1, bias=False)),
                        nn.BatchNorm2d(width), nn.LeakyReLU(0.2)]
             size //= 2
-        super().__init__(*layers, spectral_norm(nn.Conv2d(width, 1, min(4, size), bias=False)))
+        super().__init__(*layers,
+                         spectral_norm(nn.Conv2d(width, answers, min(4, size), bias=False)))
+
+
+class ClassHead(nn.Module):
+    """A head that knows which class the picture should be of.
+
+    Source: Miyato and Koyama, "cGANs with Projection Discriminator", ICLR 2018, eq. 3: the logit
+    is ψ(φ(x)) + ⟨e(c), φ(x)⟩, e(c) a vector that each class learns.
+    """
+
+    def __init__(self, size: int, classes: int, width: int = 64):
+        super().__init__()
+        self.head = Head(size, width, answers=1 + width)
+        self.classes = spectral_norm(nn.Embedding(classes, width))
+
+    def forward(self, features: Tensor, labels: Tensor) -> Tensor:
+        """Features (batch, width, size, size), labels (batch,) -> logits (batch, 1, h, w)."""
+        answers = self.head(features)
+        wanted = self.classes(labels)[:, :, None, None]
+        return answers[:, :1] + (wanted * answers[:, 1:]).sum(dim=1, keepdim=True)
 
 
 class ProjectedDiscriminator(nn.Module):
-    """The frozen eye, the fixed mixing, and the heads that learn."""
+    """The frozen eye, the fixed mixing, and the heads that learn; of `classes`, if there are any.
+    """
 
-    def __init__(self, seen_at: int, width: int = 64):
+    def __init__(self, seen_at: int, width: int = 64, classes: int = 0):
         super().__init__()
         self.seen_at, self.mixing = seen_at, FeatureMixing(width)
-        self.heads = nn.ModuleList(Head(seen_at // 4 >> level, width) for level in range(len(TAPS)))
+        sizes = [seen_at // 4 >> level for level in range(len(TAPS))]
+        self.heads = nn.ModuleList(ClassHead(size, classes, width) if classes else Head(size, width)
+                                   for size in sizes)
 
     def features(self, images: Tensor) -> list[Tensor]:
         """What there is to judge, of pictures (batch, 3, r, r) in [-1, 1]."""
         images = arrange_pictures((images + 1) / 2, self.seen_at)
         return self.mixing(load_lite0(images.device)(images))
 
-    def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
-        """Logits of each head, (batch, 1, places, places)."""
-        return [head(one) for head, one in zip(self.heads, features, strict=True)]
+    def forward(self, features: Sequence[Tensor], labels: Tensor | None = None) -> list[Tensor]:
+        """Logits of each head, (batch, 1, places, places), for pictures of `labels`, if any."""
+        known = () if labels is None else (labels,)
+        return [head(one, *known) for head, one in zip(self.heads, features, strict=True)]
 
 
 def hinge(logits: Sequence[Tensor], sign: int) -> Tensor:

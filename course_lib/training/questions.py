@@ -114,6 +114,25 @@ def read_labels(source: str | Path) -> list[Record]:
     return sorted(json.loads(text), key=lambda record: record["file"])
 
 
+def read_classes(source: str | Path, classes: Sequence[Sequence[str]]) -> Tensor | None:
+    """The class of each picture, (pictures,), by its label's "type"; None if there are no classes.
+
+    Raises:
+        ValueError: a picture's type is in none of them.
+    """
+    if not classes:
+        return None
+    index = {name: label for label, names in enumerate(classes) for name in names}
+    kinds = [record.get("type") for record in read_labels(source)]
+    unknown = sorted({str(kind) for kind in kinds if kind not in index})
+    if unknown:
+        raise ValueError(
+            f"{source} has pictures of the type {unknown[0]}, which the recipe does not know: it "
+            f"tells {', '.join(index)} apart."
+        )
+    return torch.tensor([index[kind] for kind in kinds])
+
+
 def answer(
     questions: Mapping[str, Question], records: Sequence[Record], pictures: Dataset
 ) -> Tensor:

@@ -9,6 +9,7 @@ Source: Zhu et al., "Generative Visual Manipulation on the Natural Image Manifol
 colour are found together, by Gauss–Newton, where the paper takes turns.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -259,7 +260,7 @@ def recolored(image: Float[Tensor, "3 height width"], color: Color) -> Image:
 
 
 def shrink(
-    image: Float[Tensor, "channels _ _"], size: tuple[int, int]
+    image: Float[Tensor, "channels _ _"], size: Sequence[int]
 ) -> Float[Tensor, "channels _ _"]:
     """A smaller picture, (height, width), without aliases."""
     return F.interpolate(image[None], size, mode="bilinear", antialias=True)[0]

@@ -82,8 +82,7 @@ def ways(generator: object, clip: object, judge: Judge) -> dict[str, Edited]:
         def edit(start: torch.Tensor, wish: Wish) -> torch.Tensor:
             found = edit_with_text(generator, start, wish.prompt, clip=clip, space="w_plus",
                                    steps=STEPS, **options)
-            nearest = torch.cdist(start.flatten(1), found.origin.flatten(1)).argmin(dim=1)
-            return found.latent[nearest]
+            return found.latent[found.order.argsort()]  # as they were given, not ranked
         return edit
 
     return {
