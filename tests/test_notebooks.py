@@ -15,6 +15,7 @@ from IPython.core.formatters import DisplayFormatter
 from matplotlib.figure import Figure
 
 from course_lib.plotting import show_figure
+from tests import minutes
 
 FOLDER = Path(__file__).parents[1] / "notebooks"
 NOTEBOOKS = sorted(
@@ -115,6 +116,17 @@ def incomplete_header(notebook: dict, needed: tuple[str, ...] = HEADER) -> list[
     return [f"the header does not name: {word}" for word in needed if word not in said]
 
 
+def wrong_minutes(notebook: dict) -> list[str]:
+    """A title that says another time than the rule, or too long a lesson."""
+    found, said = sum(minutes.by_section(notebook).values()), minutes.stated(notebook)
+    faults = []
+    if said != minutes.in_fives(found):
+        faults.append(f"the title says {said} minutes, and the rule {found:.0f}: round it to fives")
+    if found > minutes.MOST + 2.5:
+        faults.append(f"it takes {found:.0f} minutes, {minutes.MOST} at most: cut it in two")
+    return faults
+
+
 def unswept_widgets(notebook: dict) -> list[str]:
     """Live tools whose controls no `sweep` cell moves."""
     made, swept = {}, set()
@@ -172,7 +184,7 @@ def _output_texts(cell: dict):
 
 RULES = [
     not_executed, errors_shown, wrong_kernel, silent_images, long_cells, incomplete_header,
-    unswept_widgets, installs_or_downloads, machine_paths,
+    unswept_widgets, installs_or_downloads, machine_paths, wrong_minutes,
 ]
 
 
@@ -209,7 +221,8 @@ def code(source: str, *, count: int = 1, tags: tuple[str, ...] = (), **output) -
 
 
 def _notebook(*cells: dict, kernel: str = "python3") -> dict:
-    header = {"cell_type": "markdown", "metadata": {}, "source": "# " + ", ".join(HEADER)}
+    header = {"cell_type": "markdown", "metadata": {},
+              "source": "# " + ", ".join(HEADER) + "\n\n**Minutes.** 20"}
     return {"cells": [header, *cells], "metadata": {"kernelspec": {"name": kernel}}}
 
 
@@ -247,6 +260,8 @@ BAD = [
     (machine_paths, _notebook(code("x", output_type="stream", text=["/tmp/a.py:3: Warning"]))),
     (machine_paths, _notebook(code("x", data={"text/plain": ["'C:\\\\Users\\\\ada'"]}))),
     (incomplete_header, {"cells": [code("x = 1")], "metadata": {}}),
+    (wrong_minutes, _notebook(code("x = 1"))),
+    (wrong_minutes, _notebook(*8 * [code("raise", tags=("raises-exception",))])),
 ]
 
 
@@ -264,3 +279,27 @@ def test_a_header_after_the_first_code_cell_does_not_count():
     header = {"cell_type": "markdown", "metadata": {}, "source": "# " + ", ".join(HEADER)}
     assert len(incomplete_header({"cells": [code("x = 1"), header]})) == len(HEADER)
     assert not incomplete_header({"cells": [header]}, ("minutes",))
+
+
+def test_a_lessons_minutes_are_its_words_lines_figures_tools_and_exercises():
+    words = "# Lesson\n\n**Minutes.** 25\n\n" + "it's " * 298 + "$a + b$"
+    folded = {"jupyter": {"source_hidden": True}}
+    code = [
+        ("import a\nfrom b import (\n    c,\n)\n" + "a = 1\n# a remark\n\nb = 2\n" * 4, {}, []),
+        ('show(a, alt="words that "\n        "nobody sees")', {}, [{"data": {"image/png": ""}}]),
+        ("tool = BlendTool(a)", {}, []),
+        ("raise NotImplementedError", {"tags": ["raises-exception"]}, []),
+        ("x = 1\n" * 80, folded, []),
+    ]
+    cells = [{"cell_type": "markdown", "source": words, "metadata": {}},
+             {"cell_type": "markdown", "source": "## Two", "metadata": {}}]
+    cells += [{"cell_type": "code", "source": source, "metadata": metadata, "outputs": outputs}
+              for source, metadata, outputs in code]
+    found = minutes.by_section({"cells": cells})
+    assert found["opening"] == pytest.approx(302 / 150)
+    assert found["Two"] == pytest.approx(1 / 150 + (8 + 1 + 1 + 1) / 8 + 2 / 3 + 5 + 10)
+    assert minutes.stated({"cells": cells}) == 25 and wrong_minutes({"cells": cells})
+    cells[0]["source"] = words.replace("25", "20")
+    assert not wrong_minutes({"cells": cells})
+    cells += 6 * [cells[-2]]
+    assert len(wrong_minutes({"cells": cells})) == 2

@@ -48,6 +48,7 @@ class Recipe(StyleRecipe):
             nothing.
         width: of a DCGAN; w_dim: of a StyleGAN2, as long as z if 0.
         seen_at: the size at which the frozen network is shown the pictures.
+        hidden: layers of each head before it halves its scale.
         glance_thousands: of pictures that it is first shown at half that size, which costs a
             quarter: enough for silhouettes.
         classes: the values of the labels' "type" that are told apart, several to a class if they
@@ -64,6 +65,7 @@ class Recipe(StyleRecipe):
     width: int = 32
     w_dim: int = 0
     seen_at: int = 128
+    hidden: int = 0
     glance_thousands: float = 0
     classes: tuple[tuple[str, ...], ...] = ()
     flip: bool = True
@@ -83,7 +85,7 @@ RECIPES = {
     "cats-128": Recipe(resolution=128, channel_base=4096, channel_max=112),
     "cats": Recipe(channel_base=1536),
     "shirts": Recipe(),
-    "clothes": Recipe(thousands=320, z_dim=64, w_dim=128, mixing=0.2,
+    "clothes": Recipe(thousands=320, z_dim=64, w_dim=128, mixing=0.2, hidden=1,
                       glance_thousands=150, classes=GARMENTS),
     "cats-dcgan": Recipe("dcgan", z_dim=100),
     "clothes-dcgan": Recipe("dcgan", thousands=400, z_dim=100),
@@ -133,7 +135,7 @@ class ProjectedTraining(AdversarialTraining):
         recipe = self.recipe
         glancing = self.seen - self.begun < 1000 * recipe.glance_thousands
         return ProjectedDiscriminator(recipe.seen_at // (1 + glancing),
-                                      classes=len(recipe.classes))
+                                      classes=len(recipe.classes), hidden=recipe.hidden)
 
     def change_critic(self) -> None:
         """Look closely, with new heads, if the time of glances is over."""

@@ -44,17 +44,25 @@ class FeatureMixing(nn.Module):
 class Head(nn.Sequential):
     """Judges one scale: halves it down to at most 8², then one answer for each 4² of places.
 
-    The answer is a logit, or a vector of `answers` numbers.
+    Args:
+        answers: how many numbers each of them is, 1 for a logit.
+        hidden: layers before it is halved. A head of small scales has no others; without, it is
+            linear, and all that a generator must meet is the mean of the features.
     """
 
-    def __init__(self, size: int, width: int = 64, answers: int = 1):
+    def __init__(self, size: int, width: int = 64, answers: int = 1, hidden: int = 0):
         layers: list[nn.Module] = []
+        for _ in range(hidden):
+            layers += _layer(nn.Conv2d(width, width, 3, padding=1, bias=False))
         while size > 8:
-            layers += [spectral_norm(nn.Conv2d(width, width, 4, 2, 1, bias=False)),
-                       nn.BatchNorm2d(width), nn.LeakyReLU(0.2)]
+            layers += _layer(nn.Conv2d(width, width, 4, 2, 1, bias=False))
             size //= 2
         super().__init__(*layers,
                          spectral_norm(nn.Conv2d(width, answers, min(4, size), bias=False)))
+
+
+def _layer(conv: nn.Conv2d) -> list[nn.Module]:
+    return [spectral_norm(conv), nn.BatchNorm2d(conv.out_channels), nn.LeakyReLU(0.2)]
 
 
 class ClassHead(nn.Module):
@@ -64,9 +72,9 @@ class ClassHead(nn.Module):
     is ψ(φ(x)) + ⟨e(c), φ(x)⟩, e(c) a vector that each class learns.
     """
 
-    def __init__(self, size: int, classes: int, width: int = 64):
+    def __init__(self, size: int, classes: int, width: int = 64, hidden: int = 0):
         super().__init__()
-        self.head = Head(size, width, answers=1 + width)
+        self.head = Head(size, width, 1 + width, hidden)
         self.classes = spectral_norm(nn.Embedding(classes, width))
 
     def forward(self, features: Tensor, labels: Tensor) -> Tensor:
@@ -80,12 +88,13 @@ class ProjectedDiscriminator(nn.Module):
     """The frozen eye, the fixed mixing, and the heads that learn; of `classes`, if there are any.
     """
 
-    def __init__(self, seen_at: int, width: int = 64, classes: int = 0):
+    def __init__(self, seen_at: int, width: int = 64, classes: int = 0, hidden: int = 0):
         super().__init__()
         self.seen_at, self.mixing = seen_at, FeatureMixing(width)
         sizes = [seen_at // 4 >> level for level in range(len(TAPS))]
-        self.heads = nn.ModuleList(ClassHead(size, classes, width) if classes else Head(size, width)
-                                   for size in sizes)
+        self.heads = nn.ModuleList(
+            ClassHead(size, classes, width, hidden) if classes else Head(size, width, 1, hidden)
+            for size in sizes)
 
     def features(self, images: Tensor) -> list[Tensor]:
         """What there is to judge, of pictures (batch, 3, r, r) in [-1, 1]."""
