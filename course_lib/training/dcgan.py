@@ -16,6 +16,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from course_lib.generators.base import Generator
+from course_lib.generators.biggan_networks import StoredNorm
 from course_lib.generators.dcgan import DCGAN, DCGANConfig, Discriminator
 from course_lib.training.adversarial import AdversarialRecipe, AdversarialTraining, lazy_adam
 from course_lib.training.objective import precision
@@ -79,17 +81,21 @@ class DCGANTraining(AdversarialTraining):
 
 
 @torch.no_grad()
-def settle_statistics(generator: DCGAN, rng: torch.Generator, *, batches: int = 16) -> None:
+def settle_statistics(
+    generator: Generator, rng: torch.Generator, *, classes: int = 0, batches: int = 16
+) -> None:
     """Give batch norm the statistics that these very weights produce, over many codes.
 
     Averaged weights never saw a batch: the statistics that training followed are those of other
     weights. Until this is done, averaged pictures are pale or broken.
     """
-    norms = [module for module in generator.modules() if isinstance(module, nn.BatchNorm2d)]
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None  # the plain mean over batches
+    norms = [module for module in generator.modules()
+             if isinstance(module, nn.BatchNorm2d | StoredNorm)]
     generator.train()
-    for _ in range(batches):
-        generator(torch.randn(64, generator.z_dim, generator=rng).to(generator.device))
+    for number in range(batches):
+        for norm in norms:
+            norm.momentum = 1 / (number + 1)  # the plain mean over batches
+        z = torch.randn(64, generator.z_dim, generator=rng).to(generator.device)
+        labels = torch.randint(classes, (64,), generator=rng).to(z.device) if classes else None
+        generator(z, *([] if labels is None else [labels]))
     generator.eval()

@@ -21,6 +21,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from course_lib.generators.base import Generator, select_prefix
+from course_lib.generators.biggan import BigGAN
+from course_lib.generators.biggan_networks import BigGANConfig
 from course_lib.generators.dcgan import DCGAN, DCGANConfig
 from course_lib.generators.stylegan2 import StyleGAN2
 from course_lib.generators.stylegan2_networks import StyleGAN2Config, official_channels
@@ -43,7 +45,7 @@ class Recipe(StyleRecipe):
     """As for every StyleGAN2; pictures count anew from the weights it starts from. Besides:
 
     Attributes:
-        family: of the generator, "stylegan2" or "dcgan".
+        family: of the generator, "stylegan2", "dcgan" or "biggan".
         critic_thousands: of pictures, before the generator moves: a new discriminator knows
             nothing.
         width: of a DCGAN; w_dim: of a StyleGAN2, as long as z if 0.
@@ -88,6 +90,7 @@ RECIPES = {
     "clothes": Recipe(thousands=320, z_dim=64, w_dim=128, mixing=0.2, hidden=1,
                       glance_thousands=150, classes=GARMENTS),
     "cats-dcgan": Recipe("dcgan", z_dim=100),
+    "clothes-biggan": Recipe("biggan", thousands=320, hidden=1, classes=GARMENTS),
     "clothes-dcgan": Recipe("dcgan", thousands=400, z_dim=100),
 }
 
@@ -169,20 +172,24 @@ class ProjectedTraining(AdversarialTraining):
         if recipe.family == "dcgan":
             settle_statistics(self.average, rng)
             space, psi = "z", 1
+        elif recipe.family == "biggan":
+            settle_statistics(self.average, rng, classes=len(recipe.classes))
+            space, psi = "z", 1
         else:
             center_mean(self.average, rng)
             space, psi = "w", 0.7
         psi = psi if truncation_psi is None else truncation_psi
-        kinds = [self.average]
-        counts = [n]
+        kinds, counts = [self.average], [n]
         if recipe.classes:
             drawn = self.labels[torch.randint(len(self.labels), (n,), generator=rng)]
             counts = drawn.bincount(minlength=len(recipe.classes)).tolist()
             kinds = [self.average.with_label(label) for label in range(len(counts))]
-        latent = torch.cat([kind.sample_latent(count, space=space, rng=rng, truncation_psi=psi)
-                            for kind, count in zip(kinds, counts, strict=True) if count])
-        return torch.cat([self.average.decode(some, space=space)
-                          for some in latent.split(25)]).clamp(0, 1)
+        found = []
+        for kind, count in zip(kinds, counts, strict=True):
+            if count:
+                latent = kind.sample_latent(count, space=space, rng=rng, truncation_psi=psi)
+                found += [kind.decode(some, space=space) for some in latent.split(25)]
+        return torch.cat(found).clamp(0, 1)
 
     def distance(self, n: int = 500) -> float:
         """The Fréchet distance of `n` samples, untruncated, from as many pictures of the set."""
@@ -233,6 +240,9 @@ class ProjectedTraining(AdversarialTraining):
         if recipe.family == "dcgan":
             z = torch.randn(recipe.batch, recipe.z_dim, generator=self.rng)
             return self.generator(z.to(self.device)).float()
+        if recipe.family == "biggan":
+            z = torch.randn(recipe.batch, self.generator.z_dim, generator=self.rng)
+            return self.generator(z.to(self.device), wanted).float()
         classes = None if wanted is None else F.one_hot(wanted, len(recipe.classes)).float()
         w_plus = mixed_codes(self.generator, recipe.batch, recipe.mixing, self.rng, classes)
         return self.generator.synthesis(w_plus, noise="none").float()
@@ -271,6 +281,8 @@ def new_generator(recipe: Recipe) -> Generator:
     """A generator of the recipe's family, before it has seen a picture."""
     if recipe.family == "dcgan":
         return DCGAN(DCGANConfig(recipe.resolution, recipe.width, recipe.z_dim))
+    if recipe.family == "biggan":
+        return BigGAN.new(BigGANConfig(tuple(names[0] for names in recipe.classes)))
     channels = official_channels(recipe.resolution, recipe.channel_base, recipe.channel_max)
     return StyleGAN2(StyleGAN2Config(channels, recipe.z_dim, recipe.w_dim or recipe.z_dim,
                                      len(recipe.classes),
