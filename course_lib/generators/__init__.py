@@ -10,6 +10,7 @@ from course_lib.generators.base import Generator
 from course_lib.generators.biggan import BigGAN
 from course_lib.generators.cards import Card, Cards
 from course_lib.generators.dcgan import DCGAN
+from course_lib.generators.diffusion import Diffusion
 from course_lib.generators.flow import Flow
 from course_lib.generators.interpolation import interpolate
 from course_lib.generators.stylegan2 import StyleGAN2
@@ -23,7 +24,7 @@ __all__ = ["Card", "Cards", "Generator", "interpolate", "list_generators", "load
 
 FAMILIES = {  # by the word that files of ours carry; a VAE's decoder is a DCGAN: it is asked first
     "vae": VAE, "vqvae": VQVAE, "glow": Flow, "realnvp": Flow, "dcgan": DCGAN,
-    "biggan": BigGAN, "stylegan2": StyleGAN2,
+    "biggan": BigGAN, "diffusion": Diffusion, "stylegan2": StyleGAN2,
 }
 STRANGERS = {  # a name's end, which no other kind has
     "synthesis.input.freqs": "StyleGAN3",

@@ -4,6 +4,7 @@ from course_lib.training.base import Training
 from course_lib.training.classifier import ClassifierTraining
 from course_lib.training.clip import ClipTraining
 from course_lib.training.dcgan import DCGANTraining
+from course_lib.training.diffusion import DiffusionTraining
 from course_lib.training.encoder import EncoderTraining
 from course_lib.training.flow import GlowTraining, RealNVPTraining
 from course_lib.training.polish import PolishTraining
@@ -13,9 +14,9 @@ from course_lib.training.vae import VAETraining
 from course_lib.training.vqvae import PriorTraining, VQVAETraining
 
 FAMILIES: dict[str, type[Training]] = {one.family: one for one in (
-    ClassifierTraining, ClipTraining, DCGANTraining, EncoderTraining, GlowTraining,
-    PolishTraining, PriorTraining, ProjectedTraining, RealNVPTraining, StyleGAN2Training,
-    VAETraining, VQVAETraining,
+    ClassifierTraining, ClipTraining, DCGANTraining, DiffusionTraining, EncoderTraining,
+    GlowTraining, PolishTraining, PriorTraining, ProjectedTraining, RealNVPTraining,
+    StyleGAN2Training, VAETraining, VQVAETraining,
 )}
 
 # Checkpoints of before families were written into them, by a part that only these have.

@@ -114,8 +114,10 @@ def read_labels(source: str | Path) -> list[Record]:
     return sorted(json.loads(text), key=lambda record: record["file"])
 
 
-def read_classes(source: str | Path, classes: Sequence[Sequence[str]]) -> Tensor | None:
-    """The class of each picture, (pictures,), by its label's "type"; None if there are no classes.
+def read_classes(
+    source: str | Path, classes: Sequence[Sequence[str]], *, field: str = "type"
+) -> Tensor | None:
+    """The class of each picture, (pictures,), by this field of its label; None without classes.
 
     Raises:
         ValueError: a picture's type is in none of them.
@@ -123,12 +125,12 @@ def read_classes(source: str | Path, classes: Sequence[Sequence[str]]) -> Tensor
     if not classes:
         return None
     index = {name: label for label, names in enumerate(classes) for name in names}
-    kinds = [record.get("type") for record in read_labels(source)]
+    kinds = [record.get(field) for record in read_labels(source)]
     unknown = sorted({str(kind) for kind in kinds if kind not in index})
     if unknown:
         raise ValueError(
-            f"{source} has pictures of the type {unknown[0]}, which the recipe does not know: it "
-            f"tells {', '.join(index)} apart."
+            f"{source} has pictures of the {field} {unknown[0]}, which the recipe does not know: "
+            f"it tells {', '.join(index)} apart."
         )
     return torch.tensor([index[kind] for kind in kinds])
 

@@ -1,0 +1,315 @@
+"""Diffusion: a picture drowns in noise, and a network learns the way back, step by step.
+
+    x_t = α(t) x + σ(t) ε,    α = cos(πt/2),  σ = sin(πt/2),  t from 0 (the picture) to 1 (noise)
+
+A code z is the noise that the way back begins with; by DDIM's steps that way is deterministic, so
+that every z has one picture, and (nearly) every picture its z.
+
+Sources: Ho et al., "Denoising Diffusion Probabilistic Models" (DDPM), NeurIPS 2020; Song et al.,
+"Denoising Diffusion Implicit Models" (DDIM), ICLR 2021, eq. 12; Nichol and Dhariwal, "Improved
+Denoising Diffusion Probabilistic Models", ICML 2021 (the cosine); Salimans and Ho, "Progressive
+Distillation", ICLR 2022, appendix D (v); Ho and Salimans, "Classifier-Free Diffusion Guidance",
+2022, eq. 6; Pan et al., "Effective Real Image Editing with Accelerated Iterative Diffusion
+Inversion", ICCV 2023 (fixed-point rounds).
+"""
+
+import copy
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from collections.abc import Mapping as Table
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from course_lib.checks import require_count, require_number, require_option, require_rng
+from course_lib.generators.base import Generator
+from course_lib.generators.diffusion_networks import (
+    DiffusionConfig,
+    Labels,
+    PatchAxes,
+    Times,
+    UNet,
+)
+from course_lib.generators.loading import find_prefix, load_frozen, read_config, select_prefix
+from course_lib.shapes import Image, Latent
+from course_lib.weights import StoredWeights
+
+FIRST = "patches.axes"  # a name that no other family has
+LATEST = 0.999  # where the way back begins: at 1 nothing of a picture is left to be read
+MIDDLES = ("mid@0.8", "mid@0.5", "mid@0.2")
+
+Noisy = Float[Tensor, "batch 3 r r"]
+
+
+def alpha(t: Tensor) -> Tensor:
+    """How much of the picture is left at time t."""
+    return torch.cos(math.pi / 2 * t)
+
+
+def sigma(t: Tensor) -> Tensor:
+    """How much noise there is at time t; α² + σ² = 1."""
+    return torch.sin(math.pi / 2 * t)
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a noisy picture x_t tells of the clean one, in three views of one guess.
+
+    Attributes:
+        x0: the clean picture, in [-1, 1] and a little beyond.
+        noise: ε = (x_t − α x0) / σ.
+        v: α ε − σ x0: where the circle of x0 and ε leads next.
+    """
+
+    x0: Noisy
+    noise: Noisy
+    v: Noisy
+
+    @classmethod
+    def of_x0(cls, x0: Noisy, x_t: Noisy, t: Tensor) -> "Prediction":
+        """From a guess of the clean picture; t (batch, 1, 1, 1), above 0."""
+        noise = (x_t - alpha(t) * x0) / sigma(t)
+        return cls(x0, noise, alpha(t) * noise - sigma(t) * x0)
+
+    @classmethod
+    def of_v(cls, v: Noisy, x_t: Noisy, t: Tensor) -> "Prediction":
+        """From a guess of v."""
+        return cls(alpha(t) * x_t - sigma(t) * v, sigma(t) * x_t + alpha(t) * v, v)
+
+    @classmethod
+    def of_noise(cls, noise: Noisy, x_t: Noisy, t: Tensor) -> "Prediction":
+        """From a guess of the noise; t below 1."""
+        x0 = (x_t - sigma(t) * noise) / alpha(t)
+        return cls(x0, noise, alpha(t) * noise - sigma(t) * x0)
+
+
+def ddim_step(found: Prediction, s: Tensor) -> Noisy:
+    """x_s = α_s x0 + σ_s ε: the same picture and the same noise at another time (eq. 12, η = 0)."""
+    return alpha(s) * found.x0 + sigma(s) * found.noise
+
+
+def ddpm_step(
+    x_t: Noisy, found: Prediction, t: Tensor, s: Tensor, fresh: Noisy
+) -> Noisy:
+    """A draw of x_s, s < t, from the posterior q(x_s | x_t, x0) with x0 as it is guessed.
+
+    Source: DDPM, eq. 6 and 7, for any two times: α_ts = α_t / α_s, β = 1 − α_ts² σ_s²-weighted.
+
+    Args:
+        fresh: normal noise, of x_t's shape.
+    """
+    kept = alpha(t) / alpha(s)
+    added = sigma(t).square() - kept.square() * sigma(s).square()  # variance of x_t given x_s
+    mean = (kept * sigma(s).square() * x_t + alpha(s) * added * found.x0) / sigma(t).square()
+    return mean + (added.sqrt() * sigma(s) / sigma(t)) * fresh
+
+
+def way_back(steps: int, start: float = LATEST) -> Float[Tensor, " times"]:
+    """`steps` + 1 times from `start` down to 0, both included."""
+    return torch.linspace(start, 0, steps + 1)
+
+
+class Diffusion(Generator):
+    """G(z) = the end of DDIM's way back from the noise z.
+
+    Attributes:
+        steps: of that way; guidance: how far predictions lean towards the label, 1 for as they
+            are. `with_steps`, `with_guidance` and `with_label` give the same weights otherwise set.
+        rounds: of the fixed point that `invert` looks for at each step.
+    """
+
+    def __init__(self, config: DiffusionConfig, name: str = "diffusion"):
+        super().__init__()
+        self.config, self.name, self.resolution = config, name, config.resolution
+        self.z_dim = 3 * config.resolution**2
+        self.layers = MIDDLES
+        self.patches, self.network = PatchAxes(config.patch), UNet(config)
+        self.steps, self.guidance, self.rounds = 20, 1.0, 3
+        self.color: int | None = None
+
+    def estimate(
+        self, x_t: Noisy, t: Times, labels: Tensor | None = None, seen: list[Tensor] | None = None
+    ) -> Noisy:
+        """The clean picture of a noisy one: on each axis the linear guess, and what F adds."""
+        t = t[:, None, None, None]
+        a, b, variance = alpha(t), sigma(t), self.patches.variance[:, None, None]
+        y, whole = self.patches(x_t, a), (a * a * variance + b * b).sqrt()
+        spread = b * variance.sqrt() / whole
+        added = self.network(y / whole, t.flatten(), labels, seen).to(y.dtype)
+        return self.patches.back(a * variance / whole.square() * y + spread * added)
+
+    def predict(
+        self, x_t: Noisy, t: float, seen: list[Tensor] | None = None, labels: Labels | None = None
+    ) -> Prediction:
+        """All three views at one time, with the guidance that is set.
+
+        Args:
+            labels: of each picture; the one that is set for all if None.
+        """
+        times = x_t.new_full((len(x_t),), t)
+        labels = self._labels(len(x_t)) if labels is None else labels
+        x0 = self.estimate(x_t, times, labels, seen)
+        if labels is not None and self.guidance != 1:
+            free = self.estimate(x_t, times)
+            x0 = free + self.guidance * (x0 - free)
+        return Prediction.of_x0(x0, x_t, times[:, None, None, None])
+
+    def walk(
+        self, x: Noisy, times: Float[Tensor, " times"], seen: dict[str, Tensor] | None = None
+    ) -> Iterator[tuple[float, Prediction, Noisy]]:
+        """DDIM's steps along these times: each one's t, prediction and the picture it leads to."""
+        due = sorted((float(layer.split("@")[1]) for layer in seen or ()), reverse=True)
+        for t, s in itertools.pairwise(times.tolist()):
+            middle: list[Tensor] | None = [] if due and s < due[0] else None
+            found = self.predict(x, t, middle)
+            while due and s < due[0]:
+                seen[f"mid@{due.pop(0):g}"] = middle[0]
+            x = ddim_step(found, torch.tensor(s))
+            yield t, found, x
+
+    def decode(self, latent: Latent, *, space: str = "z", noise: object = None) -> Image:
+        """The pictures of codes, (batch, 3, resolution, resolution), about [0, 1]."""
+        self.refuse_noise(noise)
+        self.require_latent(latent, space)
+        x, times = self._as_noise(latent), way_back(self.steps).tolist()
+        for t, s in itertools.pairwise(times):
+            if torch.is_grad_enabled() and x.requires_grad:  # memory of one step, not of all
+                x = checkpoint(self._step, x, t, s, use_reentrant=False)
+            else:
+                x = self._step(x, t, s)
+        return (x + 1) / 2
+
+    def decode_said(self, latent: Latent, labels: Labels) -> Image:
+        """The pictures of codes that are each told something else."""
+        x, times = self._as_noise(latent), way_back(self.steps).tolist()
+        for t, s in itertools.pairwise(times):
+            x = ddim_step(self.predict(x, t, labels=labels), torch.tensor(s))
+        return (x + 1) / 2
+
+    def features(self, latent: Latent, layer: str, *, space: str = "z") -> Tensor:
+        """What the U-Net's middle holds at a time ("mid@0.5"): (batch, channels, h, w)."""
+        return self.decode_with_features(latent, (layer,), space=space)[1][layer]
+
+    def decode_with_features(
+        self, latent: Latent, layers: Sequence[str], *, space: str = "z"
+    ) -> tuple[Image, dict[str, Tensor]]:
+        """The pictures of codes and the layers' features, in one pass."""
+        for layer in layers:
+            require_option(layer, self.layers, "layer")
+        self.require_latent(latent, space)
+        seen: dict[str, Tensor] = dict.fromkeys(layers)
+        steps = list(self.walk(self._as_noise(latent), way_back(self.steps), seen))
+        return (steps[-1][2] + 1) / 2, seen
+
+    def invert(self, images: Image, *, space: str = "z") -> Latent:
+        """DDIM's steps backwards: the noise whose way back ends at each picture.
+
+        At each step x_s is sought whose own step leads to the x_t that is known: from its
+        prediction at s follows a better x_s, `rounds` times over.
+
+        Raises:
+            ValueError: the pictures are not in [0, 1], or of another size.
+        """
+        self.require_space(space)
+        self.require_pictures(images)
+        x, times = images * 2 - 1, way_back(self.steps).flip(0).tolist()
+        for t, s in itertools.pairwise(times):
+            x = self._step_out(x, t, s)
+        return x.flatten(1)
+
+    def sample_ddpm(
+        self, n: int, *, rng: torch.Generator, steps: int | None = None
+    ) -> Image:
+        """`n` pictures by DDPM's random steps; about [0, 1]."""
+        require_count(n, "n")
+        require_rng(rng)
+        x = self._as_noise(self.sample_latent(n, rng=rng))
+        times = way_back(steps or self.steps)
+        for t, s in itertools.pairwise(times):
+            fresh = torch.randn(x.shape, generator=rng, device=rng.device).to(x)
+            x = ddpm_step(x, self.predict(x, float(t)), t.to(x), s.to(x), fresh)
+        return (x + 1) / 2
+
+    def with_label(self, label: int | str | None, *, color: int | str | None = None) -> "Diffusion":
+        """The same weights, for a kind, a colour or both, by name or number; None for any."""
+        chosen = copy.copy(self)
+        chosen.label = self._number(label, self.config.kinds, "label")
+        chosen.color = self._number(color, self.config.colors, "color")
+        return chosen
+
+    def with_guidance(self, guidance: float) -> "Diffusion":
+        """The same weights; x0 is taken `guidance` times as far from "any" as the label asks."""
+        require_number(guidance, "guidance", least=0)
+        chosen = copy.copy(self)
+        chosen.guidance = guidance
+        return chosen
+
+    def with_steps(self, steps: int) -> "Diffusion":
+        """The same weights, with so many steps of the way back."""
+        require_count(steps, "steps")
+        chosen = copy.copy(self)
+        chosen.steps = steps
+        return chosen
+
+    def _step(self, x: Noisy, t: float, s: float) -> Noisy:
+        return ddim_step(self.predict(x, t), torch.tensor(s))
+
+    def _step_out(self, x: Noisy, t: float, s: float) -> Noisy:
+        """x_s of x_t, s > t."""
+        early, late = torch.tensor(t), torch.tensor(s)
+        guess = alpha(late) / alpha(early) * x  # as if there were no noise
+        if t > 0:
+            guess = ddim_step(self.predict(x, t), late)
+        for _ in range(self.rounds):
+            noise = self.predict(guess, s).noise
+            guess = ddim_step(Prediction.of_noise(noise, x, early), late)
+        return guess
+
+    def _as_noise(self, latent: Latent) -> Noisy:
+        return latent.unflatten(1, (3, self.resolution, self.resolution))
+
+    def _labels(self, batch: int) -> Tensor | None:
+        """The words' numbers, from 1 on; None if nothing is said."""
+        if self.label is None and self.color is None:
+            return None
+        said = [one for one, words in ((self.label, self.config.kinds),
+                                       (self.color, self.config.colors)) if words]
+        numbers = torch.tensor([0 if one is None else one + 1 for one in said], device=self.device)
+        return numbers.expand(batch, -1)
+
+    def _number(self, word: int | str | None, words: Sequence[str], name: str) -> int | None:
+        if word is None:
+            return None
+        if not words:
+            raise ValueError(
+                f"{self.name} was trained without {name}s, so it has no {name} {word}: leave it "
+                f"out."
+            )
+        if isinstance(word, str):
+            require_option(word, words, name)
+            return words.index(word)
+        require_count(word, name, least=0, most=len(words) - 1)
+        return word
+
+    @classmethod
+    def recognizes(cls, tensors: Table[str, Tensor]) -> bool:
+        """Whether these are a diffusion model's weights."""
+        return find_prefix(tensors, FIRST) is not None
+
+    @classmethod
+    def from_weights(cls, weights: StoredWeights, name: str) -> "Diffusion":
+        """Build it from stored weights, and the config stored with them.
+
+        Raises:
+            ValueError: weights or the config are missing, or of the wrong shape.
+        """
+        config = read_config(DiffusionConfig, weights, name)
+        with torch.device("meta"):
+            generator = cls(config, name)
+        own = select_prefix(weights.tensors, find_prefix(weights.tensors, FIRST))
+        load_frozen(generator, own, name)
+        return generator
