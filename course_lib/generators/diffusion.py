@@ -87,6 +87,22 @@ class Prediction:
         return cls(x0, noise, alpha(t) * noise - sigma(t) * x0)
 
 
+@dataclass(frozen=True)
+class Step:
+    """One step of the way back.
+
+    Attributes:
+        t: where it begins; end: the picture, still noisy, that it leads to.
+        found: what was guessed at t.
+        features: of the layers that belong to it, by name.
+    """
+
+    t: float
+    found: Prediction
+    end: Noisy
+    features: dict[str, Tensor]
+
+
 def ddim_step(found: Prediction, s: Tensor) -> Noisy:
     """x_s = α_s x0 + σ_s ε: the same picture and the same noise at another time (eq. 12, η = 0)."""
     return alpha(s) * found.x0 + sigma(s) * found.noise
@@ -111,6 +127,10 @@ def ddpm_step(
 def way_back(steps: int, start: float = LATEST) -> Float[Tensor, " times"]:
     """`steps` + 1 times from `start` down to 0, both included."""
     return torch.linspace(start, 0, steps + 1)
+
+
+def _time_of(layer: str) -> float:
+    return float(layer.split("@")[1])
 
 
 class Diffusion(Generator):
@@ -159,17 +179,17 @@ class Diffusion(Generator):
         return Prediction.of_x0(x0, x_t, times[:, None, None, None])
 
     def walk(
-        self, x: Noisy, times: Float[Tensor, " times"], seen: dict[str, Tensor] | None = None
-    ) -> Iterator[tuple[float, Prediction, Noisy]]:
-        """DDIM's steps along these times: each one's t, prediction and the picture it leads to."""
-        due = sorted((float(layer.split("@")[1]) for layer in seen or ()), reverse=True)
+        self, x: Noisy, times: Float[Tensor, " times"], layers: Sequence[str] = ()
+    ) -> Iterator[Step]:
+        """DDIM's steps along these times, with the features of layers at the steps they belong to.
+        """
+        due = sorted(layers, key=_time_of, reverse=True)
         for t, s in itertools.pairwise(times.tolist()):
-            middle: list[Tensor] | None = [] if due and s < due[0] else None
+            here = [layer for layer in due if s < _time_of(layer) <= t]
+            middle: list[Tensor] = []
             found = self.predict(x, t, middle)
-            while due and s < due[0]:
-                seen[f"mid@{due.pop(0):g}"] = middle[0]
             x = ddim_step(found, torch.tensor(s))
-            yield t, found, x
+            yield Step(t, found, x, dict.fromkeys(here, middle[0]))
 
     def decode(self, latent: Latent, *, space: str = "z", noise: object = None) -> Image:
         """The pictures of codes, (batch, 3, resolution, resolution), about [0, 1]."""
@@ -201,9 +221,10 @@ class Diffusion(Generator):
         for layer in layers:
             require_option(layer, self.layers, "layer")
         self.require_latent(latent, space)
-        seen: dict[str, Tensor] = dict.fromkeys(layers)
-        steps = list(self.walk(self._as_noise(latent), way_back(self.steps), seen))
-        return (steps[-1][2] + 1) / 2, seen
+        seen: dict[str, Tensor] = {}
+        for step in self.walk(self._as_noise(latent), way_back(self.steps), layers):
+            seen |= step.features
+        return (step.end + 1) / 2, {layer: seen[layer] for layer in layers}
 
     def invert(self, images: Image, *, space: str = "z") -> Latent:
         """DDIM's steps backwards: the noise whose way back ends at each picture.

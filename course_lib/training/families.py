@@ -12,11 +12,12 @@ from course_lib.training.projected import ProjectedTraining
 from course_lib.training.stylegan2 import StyleGAN2Training
 from course_lib.training.vae import VAETraining
 from course_lib.training.vqvae import PriorTraining, VQVAETraining
+from course_lib.training.warm import WarmTraining
 
 FAMILIES: dict[str, type[Training]] = {one.family: one for one in (
     ClassifierTraining, ClipTraining, DCGANTraining, DiffusionTraining, EncoderTraining,
     GlowTraining, PolishTraining, PriorTraining, ProjectedTraining, RealNVPTraining,
-    StyleGAN2Training, VAETraining, VQVAETraining,
+    StyleGAN2Training, VAETraining, VQVAETraining, WarmTraining,
 )}
 
 # Checkpoints of before families were written into them, by a part that only these have.

@@ -14,7 +14,7 @@ Source: Sauer et al., "Projected GANs Converge Faster", NeurIPS 2021: section 3.
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, asdict, dataclass
 
 import torch
 import torch.nn.functional as F
@@ -199,20 +199,28 @@ class ProjectedTraining(AdversarialTraining):
                                 seen_at=self.recipe.seen_at)
 
     def start_from(self, weights: StoredWeights) -> None:
-        """Go on from shipped weights, with new heads; the generator may have grown."""
-        own = select_prefix(weights.tensors, "G_ema.")
+        """Go on from shipped weights, or a checkpoint, with new heads; G may have grown."""
+        own = (select_prefix(weights.tensors, "G_ema.")
+               or select_prefix(weights.tensors, "average."))
         if self.recipe.family == "stylegan2":
             own = widen_generator(own, self.generator)
         for module in (self.generator, self.average):
             take_over(module, own, "generator", "take weights that this recipe made")
         self.discriminator = select_prefix(weights.tensors, "D.")
-        self.seen = self.begun = int(weights.settings["pictures"])
+        self.seen = self.begun = int(weights.settings.get("pictures", weights.settings.get("seen")))
 
     @classmethod
     def settings(cls, state: dict) -> dict[str, object]:
         """Of whichever family the generator is."""
-        styled = any(key.startswith("mapping.") for key in state["average"])
-        return {"family": "stylegan2" if styled else "dcgan", "pictures": state["seen"]}
+        keys = [key.split(".")[0] for key in state["average"]]
+        family = next((name for part, name in (("mapping", "stylegan2"), ("shared", "biggan"))
+                       if part in keys), "dcgan")
+        config = {"config": state["config"]} if family == "biggan" else {}
+        return config | {"family": family, "pictures": state["seen"]}
+
+    def facts(self) -> dict:
+        """The generator's shape."""
+        return {"config": asdict(self.generator.config)}
 
     def load(self, state: dict) -> None:
         """Go on from a stored `state`, with heads for the size that it looked at."""

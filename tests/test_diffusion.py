@@ -1,0 +1,281 @@
+"""Diffusion: schedules and steps by closed forms, inversion, guidance, the protocol."""
+
+import math
+from dataclasses import asdict
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from course_lib.generators.diffusion import (
+    LATEST,
+    Diffusion,
+    Prediction,
+    alpha,
+    ddim_step,
+    ddpm_step,
+    sigma,
+    way_back,
+)
+from course_lib.generators.diffusion_networks import DiffusionConfig, PatchAxes, waves
+from course_lib.weights import StoredWeights
+
+SMALL = DiffusionConfig(16, 4, (16, 24), 1, 16, ("hat", "sock", "coat"), ("red", "blue"))
+
+
+def small(rng: torch.Generator, config: DiffusionConfig = SMALL) -> Diffusion:
+    """Untrained, but with every weight at work."""
+    model = Diffusion(config, "small")
+    for name, value in model.named_parameters():
+        if name.endswith(("conv2.weight", "write.weight", "last.weight")):
+            value.data.copy_(torch.randn(value.shape, generator=rng) * 0.05)
+    return model.eval().requires_grad_(False)
+
+
+class Gaussian(Diffusion):
+    """Knows the score of one normal distribution, N(mean, variance), in every pixel."""
+
+    def __init__(self, mean: float, variance: float):
+        super().__init__(DiffusionConfig(8, 4, (16,), 1, 16), "gaussian")
+        self.known = mean, variance
+
+    def estimate(self, x_t, t, labels=None, seen=None):
+        a, b = alpha(t)[:, None, None, None], sigma(t)[:, None, None, None]
+        mean, variance = self.known
+        return mean + a * variance / (a * a * variance + b * b) * (x_t - a * mean)
+
+
+class Mixture(Gaussian):
+    """Knows that of two normal distributions of equal weight, at ± mean, for all pixels as one."""
+
+    def estimate(self, x_t, t, labels=None, seen=None):
+        a, b = alpha(t)[:, None, None, None], sigma(t)[:, None, None, None]
+        mean, variance = self.known
+        whole = a * a * variance + b * b
+        ends = [sign * mean + a * variance / whole * (x_t - sign * a * mean) for sign in (1, -1)]
+        logits = torch.stack([-((x_t - sign * a * mean).square() / (2 * whole)).sum(
+            dim=(1, 2, 3), keepdim=True) for sign in (1, -1)])
+        return (logits.softmax(dim=0) * torch.stack(ends)).sum(dim=0)
+
+
+# ---- schedule and steps
+
+def test_picture_and_noise_share_one_unit_of_variance():
+    t = torch.linspace(0, 1, 11)
+    torch.testing.assert_close(alpha(t).square() + sigma(t).square(), torch.ones(11))
+    times = way_back(7)
+    assert len(times) == 8 and times[0] == pytest.approx(LATEST) and times[-1] == 0
+
+
+def test_the_three_views_are_of_one_guess(rng):
+    t = torch.tensor([0.1, 0.5, 0.9])[:, None, None, None]
+    x0, noise = (torch.randn(3, 3, 8, 8, generator=rng) for _ in "ab")
+    x_t = alpha(t) * x0 + sigma(t) * noise
+    views = [Prediction.of_x0(x0, x_t, t), Prediction.of_noise(noise, x_t, t)]
+    views.append(Prediction.of_v(views[0].v, x_t, t))
+    for found in views:
+        for name, expected in (("x0", x0), ("noise", noise),
+                               ("v", alpha(t) * noise - sigma(t) * x0)):
+            torch.testing.assert_close(getattr(found, name), expected, atol=1e-4, rtol=1e-4)
+
+
+def test_ddims_step_keeps_the_picture_and_its_noise(rng):
+    x0, noise = (torch.randn(2, 3, 8, 8, generator=rng) for _ in "ab")
+    t, s = torch.tensor(0.7), torch.tensor(0.3)
+    found = Prediction.of_x0(x0, alpha(t) * x0 + sigma(t) * noise, t)
+    torch.testing.assert_close(ddim_step(found, s), alpha(s) * x0 + sigma(s) * noise,
+                               atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(ddim_step(found, torch.tensor(0.0)), x0)
+
+
+def test_ddpms_step_is_the_posterior_by_bayes():
+    # Of one number: x_s ~ N(α_s x0, σ_s²), x_t ~ N(α_ts x_s, σ_t² − α_ts² σ_s²).
+    x0, x_t = torch.tensor(0.8), torch.tensor(-0.4)
+    t, s = torch.tensor(0.6), torch.tensor(0.35)
+    kept = alpha(t) / alpha(s)
+    before, after = sigma(s) ** 2, sigma(t) ** 2 - kept**2 * sigma(s) ** 2
+    variance = 1 / (1 / before + kept**2 / after)
+    mean = variance * (alpha(s) * x0 / before + kept * x_t / after)
+    shape = (1, 3, 8, 8)
+    found = Prediction.of_x0(x0.expand(shape), x_t.expand(shape), t)
+    zero, one = torch.zeros(shape), torch.ones(shape)
+    middle = ddpm_step(x_t.expand(shape), found, t, s, zero)
+    torch.testing.assert_close(middle, mean.expand(shape))
+    spread = ddpm_step(x_t.expand(shape), found, t, s, one) - middle
+    torch.testing.assert_close(spread, variance.sqrt().expand(shape))
+
+
+def test_by_ddim_a_gaussian_is_drawn_exactly(rng):
+    model = Gaussian(0.3, 0.04).with_steps(200)
+    z = model.sample_latent(500, rng=rng)
+    x = model.decode(z) * 2 - 1
+    assert float(x.mean()) == pytest.approx(0.3, abs=0.01)
+    assert float(x.std()) == pytest.approx(0.2, rel=0.03)
+    exact = 0.3 + 0.2 * z.unflatten(1, (3, 8, 8))  # each z keeps its place in the distribution
+    torch.testing.assert_close(x, exact, atol=0.03, rtol=0)
+
+
+@pytest.mark.parametrize("way, steps", [("ddim", 500), ("ddpm", 500)])
+def test_a_mixture_is_drawn_with_its_mean_and_covariance(way, steps, rng):
+    model = Mixture(0.5, 0.01).with_steps(steps)
+    drawn = (model.decode(model.sample_latent(600, rng=rng)) if way == "ddim"
+             else model.sample_ddpm(600, rng=rng))
+    x = (drawn * 2 - 1).flatten(1)
+    center = x.mean(dim=1)
+    upper = float((center > 0).float().mean())
+    assert upper == pytest.approx(0.5, abs=0.07)
+    assert float(center.abs().mean()) == pytest.approx(0.5, abs=0.02)
+    assert float((x - center[:, None]).std()) == pytest.approx(0.1, rel=0.05)
+
+
+def test_the_schedulers_of_diffusers_take_the_same_steps(rng):
+    diffusers = pytest.importorskip("diffusers")
+    count = 1000
+    grid = torch.linspace(LATEST / count, LATEST, count, dtype=torch.float64)
+    kept = alpha(grid).square()
+    betas = 1 - kept / torch.cat([torch.ones(1, dtype=torch.float64), kept[:-1]])
+    peer = diffusers.DDIMScheduler(trained_betas=betas.tolist(), clip_sample=False,
+                                   prediction_type="v_prediction", timestep_spacing="trailing")
+    peer.set_timesteps(10)
+    model, x = small(rng), torch.randn(2, 3, 16, 16, generator=rng)
+    theirs = ours = x
+    for index in peer.timesteps.tolist():
+        t, s = grid[index], grid[index - 100] if index >= 100 else torch.tensor(0.0)
+        theirs = peer.step(model.predict(theirs, float(t)).v, index, theirs).prev_sample
+        ours = ddim_step(model.predict(ours, float(t)), s.float())
+    torch.testing.assert_close(ours, theirs, atol=1e-3, rtol=1e-3)
+
+
+# ---- the network
+
+def test_patches_on_their_axes_are_the_pictures_turned(rng):
+    axes = PatchAxes(4)
+    images = torch.randn(40, 3, 16, 16, generator=rng).cumsum(dim=3) * 0.1 + 0.3
+    axes.fit(images)
+    torch.testing.assert_close(axes.axes @ axes.axes.T, torch.eye(48), atol=1e-5, rtol=0)
+    turned = axes(images)
+    torch.testing.assert_close(axes.back(turned), images, atol=1e-5, rtol=1e-5)
+    numbers = turned.permute(1, 0, 2, 3).flatten(1)
+    torch.testing.assert_close(torch.cov(numbers), axes.variance.diag(), atol=1e-3, rtol=1e-3)
+    noise = torch.randn(2, 3, 16, 16, generator=rng)
+    torch.testing.assert_close(axes(noise, 0.0).norm(), noise.norm())
+
+
+def test_an_untrained_network_gives_the_best_linear_guess(rng):
+    model = Diffusion(SMALL).requires_grad_(False)
+    images = torch.randn(200, 3, 16, 16, generator=rng).cumsum(dim=3) * 0.2
+    model.patches.fit(images)
+    t = torch.full((200,), 0.6)
+    a, b = alpha(t[0]), sigma(t[0])
+    noise = torch.randn(images.shape, generator=rng)
+    found = model.patches(model.estimate(a * images + b * noise, t))
+    y, x = model.patches(a * images + b * noise, a), model.patches(images)
+    slopes = (x * y).sum(dim=(0, 2, 3)) / y.square().sum(dim=(0, 2, 3))
+    torch.testing.assert_close(found, slopes[:, None, None] * y, atol=0.05, rtol=0.05)
+
+
+def test_at_the_end_no_noise_is_left_on_axes_that_hardly_vary(rng):
+    model = small(rng)
+    model.patches.variance[6:] = 1e-6
+    x = model.decode(model.sample_latent(2, rng=rng)) * 2 - 1
+    assert model.patches(x)[:, 6:].abs().max() < 0.02
+
+
+def test_times_are_told_apart():
+    told = waves(torch.linspace(0, 1, 101), 16)
+    gaps = torch.cdist(told, told) + 9 * torch.eye(101)
+    assert gaps.min() > 0.01 and told.abs().max() <= 1
+
+
+def test_the_words_change_what_is_drawn_and_nothing_said_is_a_word_of_its_own(rng):
+    model = small(rng)
+    z = model.sample_latent(1, rng=rng)
+    said = [model, model.with_label("sock"), model.with_label("sock", color="red"),
+            model.with_label(None, color=0)]
+    drawn = [one.decode(z) for one in said]
+    for index, one in enumerate(drawn):
+        for other in drawn[index + 1 :]:
+            assert not torch.allclose(one, other)
+    both = model.decode_said(z.expand(2, -1), torch.tensor([[0, 0], [2, 1]]))
+    torch.testing.assert_close(both, torch.cat([drawn[0], drawn[2]]), atol=1e-5, rtol=1e-5)
+
+
+def test_guidance_of_one_changes_nothing_and_of_none_forgets_the_label(rng):
+    model = small(rng)
+    z = model.sample_latent(2, rng=rng)
+    said = model.with_label("coat")
+    torch.testing.assert_close(said.with_guidance(1).decode(z), said.decode(z))
+    torch.testing.assert_close(said.with_guidance(0).decode(z), model.decode(z))
+    x, t = torch.randn(1, 3, 16, 16, generator=rng), 0.5
+    free, there = model.predict(x, t).x0, said.predict(x, t).x0
+    torch.testing.assert_close(said.with_guidance(3).predict(x, t).x0, free + 3 * (there - free))
+
+
+# ---- the protocol
+
+@pytest.mark.parametrize("steps", [10, 25])
+def test_decoding_what_was_inverted_is_the_picture(steps, rng):
+    model = small(rng).with_steps(steps)
+    photo = F.interpolate(torch.rand(1, 3, 4, 4, generator=rng), size=(16, 16), mode="bilinear")
+    again = model.decode(model.invert(photo))
+    assert -10 * math.log10(float((again - photo).square().mean())) > 34
+    model.rounds = 0
+    rough = model.decode(model.invert(photo))
+    assert (rough - photo).square().mean() > (again - photo).square().mean()
+
+
+def test_gradients_reach_the_noise(rng):
+    model = small(rng).with_steps(3)
+    z = model.sample_latent(1, rng=rng).requires_grad_()
+    model.decode(z)[0, 0, 3, 3].backward()
+    with torch.no_grad():
+        step = torch.zeros_like(z)
+        step[0, 51] = 1e-2
+        slope = (model.decode(z + step) - model.decode(z - step))[0, 0, 3, 3] / 2e-2
+    assert float(z.grad[0, 51]) == pytest.approx(float(slope), rel=0.05, abs=1e-4)
+
+
+def test_the_middle_is_seen_at_its_time(rng):
+    model = small(rng)
+    z = model.sample_latent(1, rng=rng)
+    image, seen = model.decode_with_features(z, model.layers)
+    torch.testing.assert_close(image, model.decode(z))
+    assert list(seen) == list(model.layers) and seen["mid@0.5"].shape == (1, 24, 2, 2)
+    steps = list(model.walk(z.unflatten(1, (3, 16, 16)), way_back(model.steps)))
+    last = max(index for index, step in enumerate(steps) if step.t >= 0.5)
+    middle: list[torch.Tensor] = []
+    model.predict(steps[last - 1].end, steps[last].t, middle)
+    torch.testing.assert_close(seen["mid@0.5"], middle[0], atol=1e-4, rtol=1e-4)
+
+
+def test_files_are_read_back(rng):
+    model = small(rng)
+    stored = {f"G_ema.{name}": value for name, value in model.state_dict().items()}
+    found = Diffusion.from_weights(StoredWeights(stored, {"config": asdict(SMALL)}), "mine")
+    z = model.sample_latent(1, rng=rng)
+    torch.testing.assert_close(found.with_label("hat").decode(z), model.with_label(0).decode(z))
+
+
+@pytest.mark.parametrize("call, sentence", [
+    (lambda g, z: g.with_label("shoe"), "label is 'shoe'"),
+    (lambda g, z: g.with_label(None, color="green"), "color is 'green'"),
+    (lambda g, z: g.with_label(3), "at most 2"),
+    (lambda g, z: g.with_steps(0), "steps"),
+    (lambda g, z: g.with_guidance(-1.0), "guidance"),
+    (lambda g, z: g.decode(z, noise="const"), "has no noise maps"),
+    (lambda g, z: g.decode(z[:, :5]), "codes of small in z are"),
+    (lambda g, z: g.features(z, "mid@0.9"), "layer is 'mid@0.9'"),
+    (lambda g, z: g.invert(torch.rand(1, 3, 16, 16) * 255), r"\[0, 1\]"),
+    (lambda g, z: g.invert(torch.rand(1, 3, 32, 32)), "reads"),
+])
+@pytest.mark.usefixtures("as_users_run_it")
+def test_a_wrong_call_says_what_to_do(call, sentence, rng):
+    model = small(rng)
+    with pytest.raises(ValueError, match=sentence):
+        call(model, model.sample_latent(2, rng=rng))
+
+
+def test_a_model_without_words_says_so(rng):
+    model = small(rng, DiffusionConfig(16, 4, (16,), 1, 16))
+    with pytest.raises(ValueError, match="trained without labels"):
+        model.with_label(0)
