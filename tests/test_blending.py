@@ -115,7 +115,7 @@ def test_seamless_clone_is_the_direct_solution(kind, mode):
     assert error <= QUANTUM, (rng.initial_seed(), height, width)
 
 
-@pytest.mark.parametrize("size", [(2, 1000), (3000, 2), (8, 3000)])
+@pytest.mark.parametrize("size", [(2, 1000), (3000, 2), (8, 3000), (100, 4990)])
 def test_a_strip_that_is_fixed_at_one_end_is_filled_exactly(size, rng):
     source = torch.rand(3, *size, generator=rng)
     mask = torch.ones(size, dtype=torch.bool)

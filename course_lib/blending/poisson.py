@@ -36,7 +36,7 @@ from course_lib.solvers import Multigrid, conjugate_gradient
 
 CanvasField = Float[Tensor, "*batch 2 channels canvas_height canvas_width"]
 TOL = 1 / 1536
-THIN = 50  # length by width of strips in which float32 adds up to errors that are seen
+LONG = 20_000  # length² by width of strips along which float32 adds up to errors that are seen
 TIE = 1e-6  # bytes over 255 differ by multiples of 0.004 up to rounding, words by 1.5e-5
 
 
@@ -153,7 +153,7 @@ def _fill(
     the picture's border, so that the box's missing neighbours are the picture's."""
     part, inside = target[..., *box], mask[box]
     shape, dtype = part.shape, part.dtype
-    if max(inside.shape) > THIN * min(inside.shape) and part.device.type != "mps":
+    if max(inside.shape) ** 2 > LONG * min(inside.shape) and part.device.type != "mps":
         dtype = torch.float64
     b = _excess_divergence(part.to(dtype), field.to(dtype)).mul_(inside).reshape(-1, *shape[-2:])
     multigrid = Multigrid(inside, pictures=b.shape[0], dtype=b.dtype)
