@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from course_lib.checks import require_count, require_image, require_same_shape
+from course_lib.checks import require_count, require_image, require_rng, require_same_shape
 from course_lib.generators.base import Generator
 from course_lib.gradients import gradient
 from course_lib.lite0 import arrange_pictures, load_lite0
@@ -135,6 +135,7 @@ def sliced_wasserstein(
         )
     require_count(patches, "patches")
     require_count(projections, "projections")
+    require_rng(rng)
     distances = []
     for a, b in zip(_laplacian_pyramid(first), _laplacian_pyramid(second), strict=True):
         a, b = (_descriptors(level, patches, rng) for level in (a, b))

@@ -20,6 +20,7 @@ from course_lib.checks import (
     require_image,
     require_number,
     require_option,
+    require_rng,
     require_slopes,
     require_unit_range,
 )
@@ -112,7 +113,8 @@ def project(
     require_slopes()
     targets = as_batch(target, generator)
     space = space or generator.default_space
-    rng = rng or torch.Generator().manual_seed(0)
+    rng = torch.Generator().manual_seed(0) if rng is None else rng
+    require_rng(rng)
     options = Options(steps, learning_rate, latent_noise, patience, rng, callback)
     options.require_sound()
     require_option(optimizer, ("adam", "lbfgs"), "optimizer")

@@ -16,7 +16,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from course_lib.checks import require_count, require_number, require_option, require_slopes
+from course_lib.checks import (
+    require_count,
+    require_number,
+    require_option,
+    require_rng,
+    require_slopes,
+)
 from course_lib.generators.base import Generator
 from course_lib.losses import Loss, fix_target, pixel_loss
 from course_lib.projection import as_batch, default_loss
@@ -75,6 +81,8 @@ def tune_generator(
     """
     begin = time.perf_counter()
     require_slopes()
+    rng = torch.Generator().manual_seed(0) if rng is None else rng
+    require_rng(rng)
     require_option(regularizer, tuple(STRENGTHS), "regularizer")
     strength = STRENGTHS[regularizer] if strength is None else strength
     require_number(strength, "strength", least=0)
@@ -84,7 +92,6 @@ def tune_generator(
     if regularizer == "feature":
         generator.require_capability("features")
     close = fix_target(loss or default_loss(generator), as_batch(target, generator))
-    rng = rng or torch.Generator().manual_seed(0)
     tuned = copy.deepcopy(generator).requires_grad_(True)
     penalty = _penalty(regularizer, generator, tuned, latent, space, rng)
     optimizer = torch.optim.Adam(tuned.parameters(), lr=learning_rate)

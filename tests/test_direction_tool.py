@@ -166,3 +166,14 @@ def test_a_reader_without_a_kernel_sees_the_pictures_and_their_alt_text(tool):
     data, metadata = tool._repr_mimebundle_()
     assert len(base64.b64decode(data["image/jpeg"])) > 1000
     assert metadata["image/jpeg"]["alt"] == "noise, moved"
+
+
+def test_a_strength_that_its_slider_can_not_show_is_refused(tool, styled, found):
+    before = tool.state
+    with pytest.raises(ValueError, match="a strength is 9, but its slider goes from -4 to 4"):
+        tool.set(strengths=(0.0, 9.0, 0.0))
+    with pytest.raises(ValueError, match="strengths holds 2 numbers for 3 sliders"):
+        tool.set(strengths=(1.0, 1.0))
+    assert tool.state is before
+    begun = DirectionTool(styled, found, alt="x", count=2, strengths=(9.0, -1.0))
+    assert [slider.value for slider in begun.sliders] == [9.0, -1.0]

@@ -215,6 +215,7 @@ def test_codes_of_middling_score_teach_nothing(rng):
     (lambda g, r: ganspace(g, n_samples=0, rng=r), "whole number"),
     (lambda g, r: ganspace(g, layer="b99", rng=r), "layer is 'b99'"),
     (lambda g, r: sefa(g, layers=["b99"]), "layer is 'b99'"),
+    (lambda g, r: ganspace(g, n_samples=50, n_components=2, rng=0), "rng is 0, but"),
     (lambda g, r: sefa(g, n_components=99), "at most 8"),
     (lambda g, r: sefa(Linear(torch.eye(6))), "use ganspace"),
     (lambda g, r: set_coordinate(torch.rand(2, 8), sefa(g, n_components=2), 0, 1.0),

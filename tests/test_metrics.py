@@ -66,6 +66,8 @@ def test_along_one_direction_it_is_the_distance_of_sorted_values(rng):
 def test_sets_that_cannot_be_compared_are_refused(shapes, rng):
     with pytest.raises(ValueError, match="compared"):
         sliced_wasserstein(*(torch.rand(shape, generator=rng) for shape in shapes), rng=rng)
+    with pytest.raises(ValueError, match="rng is 0, but"):
+        sliced_wasserstein(*torch.rand(2, 4, 3, 16, 16, generator=rng), rng=0)
 
 
 def test_psnr_counts_decibels_below_the_peak():

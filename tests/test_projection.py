@@ -204,6 +204,7 @@ def test_the_inverting_network_starts_and_the_mean_of_its_rows_serves_w(
     ({"steps": -1}, "whole number"),
     ({"prior": -1}, "at least 0"),
     ({"starts": 0}, "whole number"), ({"patience": 0}, "whole number"),
+    ({"rng": 0}, "rng is 0, but"),
 ])
 def test_a_wrong_call_says_what_to_do(options, sentence, generator, photos):
     with pytest.raises((ValueError, FileNotFoundError), match=sentence):

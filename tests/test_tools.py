@@ -345,6 +345,18 @@ def test_a_value_that_its_slider_can_not_show_is_refused(make, sentence, image):
         make(image)
 
 
+@pytest.mark.parametrize("changes, sentence", [
+    ({"kind": "elastic"}, r"kind can't be shown .*nothing was changed"),
+    ({"falloff": "2"}, "falloff is a str, but a slider shows numbers"),
+])
+def test_what_a_control_does_not_offer_is_refused_and_changes_nothing(changes, sentence, warp):
+    before, picture = warp.state, warp.canvas.jpeg
+    with pytest.raises(ValueError, match=sentence):
+        warp.set(**changes)
+    assert warp.state == before and warp.canvas.jpeg == picture and warp.canvas.error == ""
+    assert warp.controls["kind"].value == before.kind
+
+
 def test_a_slider_reaches_what_the_tool_begins_with(image):
     smooth = SmoothTool(image, alt="x", smoothness=1e-4, growth=20.0)
     warp = WarpTool(image, alt="x", falloff=8.0)

@@ -118,7 +118,7 @@ def test_the_callback_sees_every_step(generator, photo, pivot):
 @pytest.mark.parametrize("options, sentence", [
     ({"regularizer": "style"}, "regularizer is 'style'"),
     ({"strength": -1}, "at least 0"), ({"steps": 1.5}, "whole number"),
-    ({"learning_rate": 0}, "above 0"),
+    ({"learning_rate": 0}, "above 0"), ({"rng": 0}, "rng is 0, but"),
 ])
 def test_a_wrong_call_says_what_to_do(options, sentence, generator, photo, pivot):
     with pytest.raises(ValueError, match=sentence):

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from course_lib.checks import require_count, require_option
+from course_lib.checks import require_count, require_option, require_rng
 from course_lib.directions.moments import LeadingMoments, Moments, fix_signs, moments_of
 from course_lib.directions.moving import Directions
 from course_lib.generators.base import Generator
@@ -67,6 +67,7 @@ def ganspace(
     for value, name in ((n_samples, "n_samples"), (n_components, "n_components"),
                         (batch, "batch")):
         require_count(value, name)
+    require_rng(rng)
     space = generator.default_space if layer is None else "z"
     look = _look_into(generator, layer) if space == "z" else None
     seen = look if look else lambda z: generator.convert(z, "z", space)

@@ -43,7 +43,7 @@ class EditSession:
         shared: bool = False,
     ) -> None:
         """Start from a code (1, ...) and from others near it; `shared` as in `edit`."""
-        rng = rng or torch.Generator().manual_seed(0)
+        rng = torch.Generator().manual_seed(0) if rng is None else rng
         init = scatter(self.generator, z0, candidates, space=self.space, rng=rng)
         self.editing = Editing(self.generator, z0, [], space=self.space, init=init,
                                settle=SETTLE, shared=shared)

@@ -61,6 +61,7 @@ class PhotoTool(Tool):
         self.page = PhotoPage(image, alt, size, list(self.session.directions),
                               drags=generator.offers("features"))
         self.placer, self.pad, self.answer = self.page.placer, self.page.pad, self.page.answer
+        self.sliders = self.page.sliders
         state = PhotoState(name, image, strengths=self._still)
         names = list(CATS) if self.aim else [name]
         menu = ipywidgets.Dropdown(
@@ -222,7 +223,7 @@ class PhotoTool(Tool):
         self.pad.on_draw(self._painted)
         for canvas in (self.placer, self.pad):
             canvas.on_action("photo", lambda read, canvas=canvas: self._load_photo(canvas, read))
-        for index, slider in enumerate(page.sliders):
+        for index, slider in enumerate(self.sliders):
             slider.observe(lambda change, index=index: self._slid(index, change["new"]), "value")
 
     def _sync(self) -> None:
@@ -235,7 +236,7 @@ class PhotoTool(Tool):
         self.page.go.disabled = not complete
         self.page.show_step(state.placed, self.aim is not None)
         with self._holding():
-            for slider, strength in zip(self.page.sliders, state.strengths, strict=True):
+            for slider, strength in zip(self.sliders, state.strengths, strict=True):
                 slider.value = strength
 
     def _outline(self) -> list[list[float]]:

@@ -6,10 +6,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
+from numbers import Real
 from pathlib import Path
 
 import ipywidgets
 from torch import Tensor
+from traitlets import TraitError
 
 from course_lib.checks import require_number
 from course_lib.images import save_image
@@ -45,7 +47,12 @@ class Tool:
         canvas: where the answer is shown.
         controls: ipywidgets by the names of the state's fields, each with a `description`.
         inputs: further canvases, left of the answer's.
+
+    Attributes:
+        sliders: of the field `strengths`, one for each direction, of tools that have them.
     """
+
+    sliders: Sequence[ipywidgets.Widget] = ()
 
     def __init__(
         self, state: object, canvas: Canvas, controls: dict[str, ipywidgets.Widget],
@@ -88,8 +95,16 @@ class Tool:
                 f"{', '.join(self.values())}."
             )
         self._require_shown(changes)
-        self.state = replace(self.state, **changes)
-        self.redraw()
+        before, self.state = self.state, replace(self.state, **changes)
+        try:
+            self.redraw()
+        except TraitError as failure:  # a control's own, of a choice that a menu lacks
+            self.state = before
+            self.redraw()
+            raise ValueError(
+                f"{' or '.join(changes)} can't be shown ({failure}), so nothing was changed: take "
+                f"what the controls offer."
+            ) from failure
 
     def reset(self) -> None:
         """Return to the first state, photos included."""
@@ -128,25 +143,45 @@ class Tool:
 
     def _make_room(self) -> None:
         """Let sliders reach what the tool begins with, which they would show clipped."""
-        for name, control in self.controls.items():
-            span, value = _span(control), getattr(self.state, name)
-            if span and not span[0] <= value <= span[1]:
+        for name, control, value in self._sliders_of(self.values()):
+            least, most = _span(control)
+            if not least <= value <= most:
+                end = value
                 if isinstance(control, ipywidgets.FloatLogSlider):
                     require_number(value, name, above=0)
-                    value = math.log(value, control.base)
-                control.min, control.max = min(control.min, value), max(control.max, value)
-                control.value = getattr(self.state, name)
+                    end = math.log(value, control.base)
+                control.min, control.max = min(control.min, end), max(control.max, end)
+                control.value = value
 
     def _require_shown(self, values: Mapping[str, object]) -> None:
-        """Raise a `ValueError` at a value that its slider would show clipped, or its menu not."""
-        for name, control in self.controls.items():
-            span = _span(control)
-            if name in values and span and not span[0] <= values[name] <= span[1]:
+        """Raise a `ValueError` at a value that its slider would show clipped."""
+        for name, control, value in self._sliders_of(values):
+            least, most = _span(control)
+            if not least <= value <= most:
                 raise ValueError(
-                    f"{name} is {values[name]:g}, but its slider goes from {span[0]:g} to "
-                    f"{span[1]:g} and would show another value: choose one of these, or call the "
-                    f"library itself."
+                    f"{name} is {value:g}, but its slider goes from {least:g} to {most:g} and "
+                    f"would show another value: choose one of these, or call the library itself."
                 )
+
+    def _sliders_of(
+        self, values: Mapping[str, object]
+    ) -> Iterator[tuple[str, ipywidgets.Widget, float]]:
+        """The sliders that are to show these values: name, slider, number."""
+        strengths = values.get("strengths", ())
+        if self.sliders and "strengths" in values and len(strengths) != len(self.sliders):
+            raise ValueError(
+                f"strengths holds {len(strengths)} numbers for {len(self.sliders)} sliders, so it "
+                f"is open which moves: pass one for each."
+            )
+        found = [(name, control, values[name]) for name, control in self.controls.items()
+                 if name in values and _span(control)]
+        found += [("a strength", *pair) for pair in zip(self.sliders, strengths, strict=False)]
+        for name, control, value in found:
+            if not isinstance(value, Real):
+                raise ValueError(
+                    f"{name} is a {type(value).__name__}, but a slider shows numbers: pass one."
+                )
+            yield name, control, value
 
     def _sync(self) -> None:
         """Let controls and canvases say what the state says."""
