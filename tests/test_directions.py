@@ -270,6 +270,13 @@ def test_numbers_that_would_spread_or_shift_are_refused(cloud):
             call()
 
 
+@pytest.mark.usefixtures("as_users_run_it")
+def test_samples_too_long_for_the_memory_are_refused_before_it_is_taken():
+    long = torch.zeros(1).expand(30, 1 << 22)  # of one number, however long
+    with pytest.raises(ValueError, match=r"hold 4,194,304 numbers .* 20 components .* 24 GB"):
+        principal_components([long], 20)
+
+
 @pytest.mark.parametrize("layer", ["b4.conv1", "b16.conv1"])
 def test_long_features_have_the_same_directions_as_short_ones(layer, monkeypatch, rng):
     from course_lib.directions import moments

@@ -136,3 +136,5 @@ def test_pictures_that_it_cannot_read_are_refused(images, fault, rng):
     for call in (lambda: vae.invert(images, space="z"), lambda: vae.lower_bound(images, rng=rng)):
         with pytest.raises(ValueError, match=fault):
             call()
+    with pytest.raises(ValueError, match="rng is 0, but"):
+        vae.lower_bound(torch.rand(1, 3, 16, 16, generator=rng), rng=0)

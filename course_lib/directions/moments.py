@@ -12,11 +12,27 @@ from course_lib.checks import require_finite
 
 MOST_DIMENSIONS = 4096  # of which all covariances are kept: 134 MB
 CHUNK = 128  # samples that enter the leading part at once
+COPIES = 26  # bytes for each number of the leading part and a chunk, working copies included
+MOST_BYTES = 8e9
 
 
 def moments_of(dimensions: int, n: int) -> "Moments | LeadingMoments":
-    """What is to follow samples of so many numbers, of which n components are wanted."""
-    return Moments() if dimensions <= MOST_DIMENSIONS else LeadingMoments(n)
+    """What is to follow samples of so many numbers, of which n components are wanted.
+
+    Raises:
+        ValueError: it would take more memory than most machines have.
+    """
+    if dimensions <= MOST_DIMENSIONS:
+        return Moments()
+    found = LeadingMoments(n)
+    needed = COPIES * dimensions * (found.rank + CHUNK)
+    if needed > MOST_BYTES:
+        raise ValueError(
+            f"samples hold {dimensions:,} numbers each, so {n} components of them would take "
+            f"{needed / 1e9:.0f} GB of memory: look into a layer nearer to the code, or at smaller "
+            f"pictures."
+        )
+    return found
 
 
 class Moments:

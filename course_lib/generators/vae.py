@@ -19,6 +19,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from course_lib.checks import require_rng
 from course_lib.generators.base import Generator
 from course_lib.generators.dcgan import DCGAN, DCGANConfig
 from course_lib.generators.loading import find_prefix, load_frozen, read_config, select_prefix
@@ -132,6 +133,7 @@ class VAE(Generator):
             ValueError: the pictures are not in [0, 1], or of another size.
         """
         self.require_pictures(images)
+        require_rng(rng)
         rebuilt, mu, logvar = self(images, rng=rng)
         fit = log_normal(images - rebuilt, self.variance)
         return fit - divergence_from_prior(mu, logvar)
