@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from course_lib.checks import require_image
+from course_lib.checks import require_image, require_unit_range
 from course_lib.generators.base import Generator
 from course_lib.shapes import Image, Latent
 from course_lib.weights import read_weights
@@ -115,10 +115,12 @@ def invert(generator: Generator, images: Image, *, space: str) -> Latent:
     Args:
         images: (batch, 3, r, r) in [0, 1].
     Raises:
-        ValueError: no way leads to `space`.
+        ValueError: no way leads to `space`, or the pictures are not in [0, 1].
         FileNotFoundError: the generator has neither.
     """
     generator.require_space(space)
+    require_image(images, "images")
+    require_unit_range(images, "images")
     with torch.no_grad():
         if generator.offers("invert"):
             return generator.invert(images, space=space)

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from course_lib import encoders
-from course_lib.encoders import Encoder, EncoderConfig, load_encoder
+from course_lib.encoders import Encoder, EncoderConfig, invert, load_encoder
+from course_lib.generators import load_generator
 from course_lib.generators.dcgan import DCGAN, DCGANConfig, Discriminator
 from course_lib.losses import pixel_loss
 from course_lib.training.encoder import RECIPES, EncoderRecipe, EncoderTraining
@@ -135,6 +136,15 @@ def test_what_ships_has_its_held_out_loss_on_the_card(generator, data, tmp_path)
 def test_a_picture_of_another_size_is_refused(rng):
     with pytest.raises(ValueError, match="crop_square"):
         Encoder(ROWS)(torch.rand(1, 3, 20, 20, generator=rng))
+
+
+@pytest.mark.usefixtures("as_users_run_it")
+def test_pictures_of_minus_1_to_1_are_not_inverted(rng):
+    cats = load_generator("cats", device="cpu")
+    images = torch.rand(1, 3, 64, 64, generator=rng)
+    assert invert(cats, images, space="w_plus").shape == (1, cats.num_ws, cats.config.w_dim)
+    with pytest.raises(ValueError, match=r"in \[-1, 1\] do, .*pass \(images \+ 1\) / 2"):
+        invert(cats, images * 2 - 1, space="w_plus")
 
 
 def test_a_missing_network_names_the_way_out(generator):

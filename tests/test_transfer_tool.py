@@ -98,3 +98,8 @@ def test_the_answer_is_saved(tool, photo, tmp_path):
 def test_without_a_morph_it_says_what_is_missing(photo):
     with pytest.raises(ValueError, match="there is no morph"):
         TransferTool(photo, {}, alt="a cat")
+
+
+def test_nothing_lies_beyond_the_end_of_a_morph(photo, morphs):
+    with pytest.raises(ValueError, match="strength is 150, .* at most 100"):
+        TransferTool(photo, morphs, alt="a cat", strength=150)

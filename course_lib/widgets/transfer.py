@@ -7,6 +7,7 @@ import ipywidgets
 from jaxtyping import Float
 from torch import Tensor
 
+from course_lib.checks import require_count
 from course_lib.metrics import detail_energy
 from course_lib.shapes import Image
 from course_lib.transfer import (
@@ -64,6 +65,7 @@ class TransferTool(Tool):
     ) -> None:
         if not morphs:
             raise ValueError("there is no morph, so nothing can be carried over: pass an edit's.")
+        require_count(strength, "strength", least=0, most=100)
         self.morphs, self._found = dict(morphs), {}
         screen = {"max_size": (size, size)}
         self.photo = Canvas(photo, title="Photo", alt=f"{alt} (photo)", **screen)
