@@ -101,5 +101,5 @@ def test_without_a_morph_it_says_what_is_missing(photo):
 
 
 def test_nothing_lies_beyond_the_end_of_a_morph(photo, morphs):
-    with pytest.raises(ValueError, match="strength is 150, .* at most 100"):
+    with pytest.raises(ValueError, match=r"strength is 150, .* at most 100"):
         TransferTool(photo, morphs, alt="a cat", strength=150)
