@@ -167,6 +167,28 @@ def test_another_filter_is_refused_by_its_name(layout, weights):
         StyleGAN2.from_weights(StoredWeights(tensors, {}), "mine")
 
 
+def in_grey(key: str, value: torch.Tensor) -> torch.Tensor:
+    colors = "rgb" in key and "affine" not in key and "modulation" not in key
+    return value.narrow(value.shape.index(3), 0, 1) if colors and 3 in value.shape else value
+
+
+@pytest.mark.parametrize("layout", ["official", "alternative"])
+@pytest.mark.parametrize("change, setting", [
+    (in_grey, "img_channels=1, other than 3"),
+    (lambda key, value: None if "noise" in key else value, "use_noise=False"),
+    (lambda key, value: None if "rgb" in key and not re.search(r"b32|to_rgbs\.2", key) else value,
+     "an architecture whose last block alone draws colours"),
+], ids=["grey", "noiseless", "resnet"])
+def test_layers_that_tell_of_a_setting_are_refused_by_its_name(change, setting, layout, weights):
+    tensors = weights.tensors
+    if layout == "alternative":
+        tensors = alternative_layout(weights, SMALL).tensors
+    changed = {key: change(key, value) for key, value in tensors.items() if key[0] != "D"}
+    left = {key: value for key, value in changed.items() if value is not None}
+    with pytest.raises(ValueError, match=f"^mine was made with {setting}"):
+        StyleGAN2.from_weights(StoredWeights(left, {}), "mine")
+
+
 @pytest.mark.parametrize("name, kind", [
     ("G_ema.synthesis.input.freqs", "StyleGAN3"), ("init.init.1.weight_orig", "a FastGAN"),
     ("unet.time_embedding.linear_1.weight", "a diffusion model"),

@@ -67,6 +67,7 @@ def read_generator(weights: StoredWeights, name: str) -> StyleGAN2File:
     _require_known_filters(select_prefix(weights.tensors, prefix), name)
     settings = _Settings(weights, prefix.removesuffix("."))
     settings.require(KNOWN, {"conv_clamp", "lr_multiplier"}, name)
+    _require_known_layers(own, name)
     return StyleGAN2File(_read_config(own, settings, name), own)
 
 
@@ -212,6 +213,24 @@ def _require_known_filters(tensors: Table[str, Tensor], name: str) -> None:
                     f"{name} resamples by another filter than [1, 3, 3, 1] ({key}), which is not "
                     f"known here, so its pictures would be wrong: use the code that it comes from."
                 )
+
+
+def _require_known_layers(own: Table[str, Tensor], name: str) -> None:
+    """Raise a `ValueError` where the layers alone tell of a setting that is not known here."""
+    blocks = {key.rpartition(".conv1.weight")[0] for key in own if key.endswith(".conv1.weight")}
+    colors = [own[f"{block}.torgb.weight"] for block in blocks if f"{block}.torgb.weight" in own]
+    found = None
+    if len(colors) == 1 < len(blocks):
+        found = "an architecture whose last block alone draws colours, other than 'skip'"
+    elif colors and all(len(weight) != 3 for weight in colors):
+        found = f"img_channels={len(colors[0])}, other than 3"
+    elif blocks and not any(key.endswith("noise_strength") for key in own):
+        found = "use_noise=False: its layers have no noise"
+    if found:
+        raise ValueError(
+            f"{name} was made with {found}, which is not known here, so its pictures would be "
+            f"wrong: use the code that it comes from."
+        )
 
 
 def _official_names(tensors: Table[str, Tensor], name: str) -> dict[str, Tensor]:
