@@ -219,6 +219,15 @@ def test_values_are_not_clamped():
     assert seamless_clone(source, target, mask).value.max() > 1.2
 
 
+@pytest.mark.parametrize("side", [416, 576, 640, 960])
+def test_a_square_of_any_side_takes_a_few_steps(side, rng):
+    source = torch.rand(1, side + 64, side + 64, generator=rng)  # noise, the hardest to fit
+    mask = torch.zeros(source.shape[1:], dtype=torch.bool)
+    mask[60 : 60 + side, 60 : 60 + side] = True
+    found = seamless_clone(source, torch.zeros_like(source), mask, max_steps=20)
+    assert found.converged and len(found.residuals) <= 8
+
+
 def test_the_number_of_steps_hardly_grows_with_the_picture(photos):
     steps = []
     for size in (256, 1024):

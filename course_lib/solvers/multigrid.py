@@ -16,6 +16,9 @@ DAMPING = 0.8  # ω, the best for the Laplacian's upper half of the spectrum
 # By how many of a coarse pixel's four fine ones are in Ω. A straight boundary along the grid gives
 # 1/4 for all four and -1/4 for two; these fit boundaries of any shape best (discs, blobs, noise).
 SERIES = (0.0, 0.03, -0.12, 0.02, 0.1)
+# Where a level makes a tie stronger, it is by 1 / WEAKEST at most. A rim that is halved at one level
+# after another, as that of a square of 32 n pixels, would be tied ever faster, and steps be many.
+WEAKEST = 0.7
 
 
 class Multigrid:
@@ -46,7 +49,7 @@ class Multigrid:
         self.levels = [Level(omega, tie, pictures)]
         while max(omega.shape) > COARSEST:
             tie, fill = _coarsen(tie, omega.shape), _coarsen(omega, omega.shape)
-            tie = tie / (1 + omega.new_tensor(SERIES)[fill.long()] * tie).clamp_min(0.3)
+            tie = tie / (1 + omega.new_tensor(SERIES)[fill.long()] * tie).clamp_min(WEAKEST)
             omega = (fill > 0).to(dtype)
             self.levels.append(Level(omega, tie, pictures))
         self._inverse = _dense_inverse(omega, tie)
