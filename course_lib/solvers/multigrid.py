@@ -16,8 +16,8 @@ DAMPING = 0.8  # ω, the best for the Laplacian's upper half of the spectrum
 # By how many of a coarse pixel's four fine ones are in Ω. A straight boundary along the grid gives
 # 1/4 for all four and -1/4 for two; these fit boundaries of any shape best (discs, blobs, noise).
 SERIES = (0.0, 0.03, -0.12, 0.02, 0.1)
-# Where a level makes a tie stronger, it is by 1 / WEAKEST at most. A rim that is halved at one level
-# after another, as that of a square of 32 n pixels, would be tied ever faster, and steps be many.
+# A level makes a tie 1 / WEAKEST times as strong at most: that of a rim which is halved level after
+# level, as a square's of 32 n pixels is, would grow without bound, and the steps with it.
 WEAKEST = 0.7
 
 
