@@ -91,6 +91,8 @@ def settle_statistics(
     """
     norms = [module for module in generator.modules()
              if isinstance(module, nn.BatchNorm2d | StoredNorm)]
+    if not norms:
+        return
     generator.train()
     for number in range(batches):
         for norm in norms:

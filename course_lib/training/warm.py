@@ -74,7 +74,7 @@ class WarmTraining(DescentTraining):
     def __init__(self, recipe: WarmRecipe, data: Dataset, labels: Tensor | None, vae: VAE, **place):
         super().__init__(recipe, torch.cat([data, data.flip(-1)]), **place)
         self.labels = None if labels is None else hold_out(labels.repeat(2), 0)[0]
-        self.perceptual = lite0_loss(seen_at=recipe.resolution)
+        self.perceptual = lite0_loss(seen_at=max(32, recipe.resolution))
         with torch.no_grad():
             codes = torch.cat([vae.invert(some.float().cpu() / 255)
                                for some in self.data.split(200)])
