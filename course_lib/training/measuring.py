@@ -1,7 +1,7 @@
 """What is measured of a generator before it ships, and the sheets that a person looks at."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,7 +28,7 @@ class Report:
 
 def report_generator(
     path: Path, settings: dict[str, object], pictures: Callable[[int], Dataset], run: Path,
-    recognized: int | None = None,
+    recognized: int | None = None, labels: Tensor | None = None,
 ) -> Report:
     """What was measured of a stored generator; sheets to look at into the folder `run`.
 
@@ -36,11 +36,12 @@ def report_generator(
         settings: that are stored with it: its family, and the pictures that it has seen.
         pictures: the set it learnt from, at a resolution.
         recognized: how many of the sheet's 100 samples a person recognised.
+        labels: the class of each picture of the set, for a generator that is told classes.
     """
     generator = load_generator(path, device="cpu")
     data = pictures(generator.resolution)
-    measured = measure(generator, data)
-    sheet(generator, data, run)
+    measured = measure(generator, data, labels=labels)
+    sheet(generator, data, run, classes=0 if labels is None else 1 + int(labels.max()))
     measured |= {"pictures seen": settings["pictures"], "recognized of 100": recognized}
     counted = "not counted" if recognized is None else f"{recognized} of 100 recognised"
     quality = (f"{counted}, distance {measured['distance']} (floor {measured['floor']}), "
@@ -49,26 +50,57 @@ def report_generator(
 
 
 @torch.no_grad()
-def measure(generator: Generator, data: Dataset, *, pictures: int = 1000) -> dict[str, object]:
-    """Distances to the real pictures, their floors (real against real), times on this machine."""
+def measure(
+    generator: Generator, data: Dataset, *, pictures: int = 1000, labels: Tensor | None = None
+) -> dict[str, object]:
+    """Distances to the real pictures, their floors (real against real), times on this machine.
+
+    Of a generator that is told classes, as many samples of each as among the real pictures; and
+    the distance of each class from its own.
+    """
     rng = torch.Generator().manual_seed(0)
     pictures = min(pictures, len(data) // 2)
     order = torch.randperm(len(data), generator=rng)
     real, held = (data[part].float() / 255 for part in order[: 2 * pictures].chunk(2))
-    parts = [generator.decode(generator.sample_latent(n, rng=rng))
-             for n in [50] * (pictures // 50) + [pictures % 50] * (pictures % 50 > 0)]
-    fake = torch.cat(parts).clamp(0, 1)
+    counts = [pictures] if labels is None else labels[order[:pictures]].bincount().tolist()
+    fake = draw_classes(generator, counts, rng=rng)
     distance = sliced_wasserstein(real, fake, rng=rng)
     floor = sliced_wasserstein(real, held, rng=rng)
-    z = generator.sample_latent(16, rng=rng)
+    z, one = generator.sample_latent(16, rng=rng), generator
+    by_class = {}
+    if labels is not None:
+        one, kinds = generator.with_label(0), labels[order[:pictures]]
+        sorted_real = real[kinds.argsort(stable=True)]
+        by_class = {"frechet by class": [
+            round(frechet_distance(*pair), 1) if len(pair[0]) > 1 else None
+            for pair in zip(sorted_real.split(counts), fake.split(counts), strict=True)]}
     return {
         "distance": round(float(distance.mean()), 1), "floor": round(float(floor.mean()), 1),
         "distance by level": [round(float(d), 1) for d in distance],
         "frechet": round(frechet_distance(real, fake), 1),
         "frechet floor": round(frechet_distance(real, held), 1),
-        "ms for 1": round(_best(lambda: generator.decode(z[:1])), 1),
-        "ms for 16": round(_best(lambda: generator.decode(z)), 1),
-    }
+        "ms for 1": round(_best(lambda: one.decode(z[:1])), 1),
+        "ms for 16": round(_best(lambda: one.decode(z)), 1),
+    } | by_class
+
+
+@torch.no_grad()
+def draw_classes(
+    generator: Generator, counts: Sequence[int], *, rng: torch.Generator, space: str = "z",
+    truncation_psi: float = 1.0,
+) -> Tensor:
+    """Samples (n, 3, r, r) in [0, 1], so many of each class, one class after the other.
+
+    Of a generator without classes there is one count.
+    """
+    found = []
+    for label, count in enumerate(counts):
+        if count == 0:
+            continue
+        kind = generator.with_label(label) if len(counts) > 1 else generator
+        codes = kind.sample_latent(count, space=space, rng=rng, truncation_psi=truncation_psi)
+        found += [kind.decode(some, space=space) for some in codes.split(25)]
+    return torch.cat(found).clamp(0, 1)
 
 
 def _best(call: Callable[[], object], rounds: int = 7) -> float:
@@ -81,18 +113,22 @@ def _best(call: Callable[[], object], rounds: int = 7) -> float:
 
 
 @torch.no_grad()
-def sheet(generator: Generator, data: Dataset, run: Path, *, truncation_psi: float = 0.7) -> None:
+def sheet(
+    generator: Generator, data: Dataset, run: Path, *, truncation_psi: float = 0.7,
+    classes: int = 0,
+) -> None:
     """100 samples; and eight of them, each above its nearest training picture: no copies?
 
     Truncated in w; families without w are shown as the prior draws them, since shorter z are
-    less likely ones, not more typical ones.
+    less likely ones, not more typical ones. Classes share the 100 evenly.
     """
     rng = torch.Generator().manual_seed(1)
-    space, psi = ("w", truncation_psi) if "w" in generator.spaces else ("z", 1)
-    latent = generator.sample_latent(100, space=space, rng=rng, truncation_psi=psi)
-    images = generator.decode(latent, space=space).clamp(0, 1)
+    space, psi = ("w", truncation_psi) if "w" in generator.spaces else ("z", 1.0)
+    counts = [len(some) for some in torch.arange(100).tensor_split(max(1, classes))]
+    images = draw_classes(generator, counts, rng=rng, space=space, truncation_psi=psi)
     save_sheet(images, run / "samples.png")
-    save_sheet(torch.cat([images[:8], nearest(images[:8], data)]), run / "nearest.png", columns=8)
+    some = images[:: 100 // 8][:8]
+    save_sheet(torch.cat([some, nearest(some, data)]), run / "nearest.png", columns=8)
 
 
 def nearest(images: Tensor, data: Dataset) -> Tensor:

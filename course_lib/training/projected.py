@@ -13,8 +13,9 @@ Source: Sauer et al., "Projected GANs Converge Faster", NeurIPS 2021: section 3.
 """
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, asdict, dataclass
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -32,6 +33,7 @@ from course_lib.training.base import Losses
 from course_lib.training.codes import center_mean, mixed_codes
 from course_lib.training.data import Dataset, read_pictures, take_batch
 from course_lib.training.dcgan import settle_statistics
+from course_lib.training.measuring import Report, draw_classes, report_generator
 from course_lib.training.objective import frozen_precision, synchronized_step, take_over
 from course_lib.training.projected_networks import ProjectedDiscriminator, hinge
 from course_lib.training.questions import read_classes
@@ -171,25 +173,19 @@ class ProjectedTraining(AdversarialTraining):
         rng, recipe = torch.Generator().manual_seed(seed), self.recipe
         if recipe.family == "dcgan":
             settle_statistics(self.average, rng)
-            space, psi = "z", 1
+            space, psi = "z", 1.0
         elif recipe.family == "biggan":
             settle_statistics(self.average, rng, classes=len(recipe.classes))
-            space, psi = "z", 1
+            space, psi = "z", 1.0
         else:
             center_mean(self.average, rng)
             space, psi = "w", 0.7
         psi = psi if truncation_psi is None else truncation_psi
-        kinds, counts = [self.average], [n]
+        counts = [n]
         if recipe.classes:
             drawn = self.labels[torch.randint(len(self.labels), (n,), generator=rng)]
             counts = drawn.bincount(minlength=len(recipe.classes)).tolist()
-            kinds = [self.average.with_label(label) for label in range(len(counts))]
-        found = []
-        for kind, count in zip(kinds, counts, strict=True):
-            if count:
-                latent = kind.sample_latent(count, space=space, rng=rng, truncation_psi=psi)
-                found += [kind.decode(some, space=space) for some in latent.split(25)]
-        return torch.cat(found).clamp(0, 1)
+        return draw_classes(self.average, counts, rng=rng, space=space, truncation_psi=psi)
 
     def distance(self, n: int = 500) -> float:
         """The Fréchet distance of `n` samples, untruncated, from as many pictures of the set."""
@@ -219,8 +215,16 @@ class ProjectedTraining(AdversarialTraining):
         return config | {"family": family, "pictures": state["seen"]}
 
     def facts(self) -> dict:
-        """The generator's shape."""
-        return {"config": asdict(self.generator.config)}
+        """The generator's shape, and the classes of the set."""
+        return {"config": asdict(self.generator.config),
+                "labels": self.labels if self.recipe.classes else None}
+
+    @classmethod
+    def report(cls, path: Path, state: dict, pictures: Callable[[int], Dataset], run: Path,
+               recognized: int | None) -> Report:
+        """As of every generator, class by class where there are any."""
+        return report_generator(path, cls.settings(state), pictures, run, recognized,
+                                state.get("labels"))
 
     def load(self, state: dict) -> None:
         """Go on from a stored `state`, with heads for the size that it looked at."""
