@@ -26,7 +26,8 @@ ROOMS = {
         "cards loading interpolation spaces capabilities base adversarial "
         "dcgan stylegan2_layers stylegan2_networks stylegan2_files stylegan2 "
         "biggan_networks biggan_deep biggan_files biggan "
-        "vae vqvae_layers vqvae_prior vqvae flow_steps flow diffusion_networks diffusion"
+        "vae vqvae_layers vqvae_prior vqvae flow_steps flow "
+        "diffusion_steps diffusion_networks diffusion"
     ).split(),
     "widgets": (
         "background sliders latent browser canvas tool blend tools project directions labels "

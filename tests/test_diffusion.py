@@ -7,9 +7,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from course_lib.generators.diffusion import (
+from course_lib.generators.diffusion import Diffusion
+from course_lib.generators.diffusion_networks import DiffusionConfig, PatchAxes, waves
+from course_lib.generators.diffusion_steps import (
     LATEST,
-    Diffusion,
     Prediction,
     alpha,
     ddim_step,
@@ -17,7 +18,6 @@ from course_lib.generators.diffusion import (
     sigma,
     way_back,
 )
-from course_lib.generators.diffusion_networks import DiffusionConfig, PatchAxes, waves
 from course_lib.weights import StoredWeights
 
 SMALL = DiffusionConfig(16, 4, (16, 24), 1, 16, ("hat", "sock", "coat"), ("red", "blue"))

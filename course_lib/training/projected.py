@@ -171,15 +171,12 @@ class ProjectedTraining(AdversarialTraining):
                 seed: int = 0) -> Tensor:
         """Pictures (n, 3, r, r) in [0, 1] from the averaged weights, class by class."""
         rng, recipe = torch.Generator().manual_seed(seed), self.recipe
-        if recipe.family == "dcgan":
-            settle_statistics(self.average, rng)
-            space, psi = "z", 1.0
-        elif recipe.family == "biggan":
-            settle_statistics(self.average, rng, classes=len(recipe.classes))
-            space, psi = "z", 1.0
-        else:
+        if recipe.family == "stylegan2":
             center_mean(self.average, rng)
             space, psi = "w", 0.7
+        else:
+            settle_statistics(self.average, rng, classes=len(recipe.classes))
+            space, psi = "z", 1.0
         psi = psi if truncation_psi is None else truncation_psi
         counts = [n]
         if recipe.classes:
