@@ -29,7 +29,7 @@ from course_lib.weights.files import ASSETS
 NEIGHBOURS = 5
 SEEN_AT = 128  # pixels: the size at which the network is shown every picture
 PLACES = 4  # along a side
-KINDS = ("cats",)
+KINDS = ("cats", "clothes")
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def judge_realism(images: Image, kind: str = "cats") -> Realism:
     Args:
         images: one picture (3, height, width) or several, in [0, 1], framed as the kind's
             photographs are; shown to the network at 128².
-        kind: "cats", centred faces.
+        kind: "cats", centred faces, or "clothes", cut out and laid on white.
     Raises:
         ValueError: there are no photographs of this kind, or these are no colour pictures.
         FileNotFoundError: the network's weights are not installed.
