@@ -9,7 +9,8 @@ In reading order, each module uses only the ones before it:
 - the manifold: `generators`
 - what "close" means, and what a picture shows: `lite0`, `losses`, `encoders`, `classifiers`
 - photos onto it: `descent`, `projection`, `familiarity`, `realism`, `tuning`
-- edits on it: `guidance`, `text`, `transfer`, `framing`, `directions`, `sessions`
+- edits on it: `guidance`, `text`, `transfer`, `framing`, `directions`, `parts`,
+  `sessions`
 - what is measured and shown: `metrics`, `plotting`, `diagrams`, `feedback`, `widgets`
 - how the weights were made: `training`
 """

@@ -16,7 +16,7 @@ READING_ORDER = """
     shapes results checks caching writing  pixels images weights  gradients solvers
     smoothing blending warping energies  generators  lite0 losses encoders classifiers
     descent projection familiarity realism tuning  guidance text transfer framing directions
-    sessions metrics
+    parts sessions metrics
     plotting diagrams feedback  widgets  training
 """.split()
 
@@ -41,13 +41,14 @@ ROOMS = {
     "text": "words towers real models constraints editing".split(),
     "blending": "placing poisson modes".split(),
     "directions": "moving moments unsupervised supervised effects naming".split(),
+    "parts": "clusters finding moving locality naming".split(),
     "transfer": "motion apply alternatives".split(),
     "sessions": "editing photo text".split(),
 }
 
 METHODS = """
     losses encoders classifiers descent projection familiarity realism tuning guidance text
-    transfer framing directions sessions metrics
+    transfer framing directions parts sessions metrics
 """.split()
 MAX_LINES = 300
 MAX_BODY = 40  # lines, without the docstring

@@ -40,7 +40,7 @@ def sample(generator, rng):
 # ---- capabilities
 
 @pytest.mark.parametrize("make, offered", [
-    (tame, {"features", "discriminator_features", "reading_weights", "mix_styles"}),
+    (tame, {"features", "discriminator_features", "reading_weights", "mix_styles", "style_slices"}),
     (lambda rng: Flow(), {"features", "invert", "log_likelihood"}),
     (lambda rng: Chain(), {"invert"}), (lambda rng: Disc(), {"features"}),
 ], ids=["stylegan2", "flow", "chain", "disc"])

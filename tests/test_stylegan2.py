@@ -179,6 +179,43 @@ def test_noise_maps_are_constant_unless_asked_otherwise(generator, rng):
     assert not torch.equal(generator.decode(z, noise="random"), generator.decode(z, noise="random"))
 
 
+def test_styles_are_one_more_code_of_the_same_picture(generator, rng):
+    w_plus = generator.sample_latent(2, space="w_plus", rng=rng)
+    w_plus = w_plus + 0.1 * torch.randn(w_plus.shape, generator=rng)
+    s = generator.convert(w_plus, "w_plus", "s")
+    picture = generator.decode(w_plus, space="w_plus")
+    torch.testing.assert_close(generator.decode(s, space="s"), picture)
+    layer = generator.layers[3]
+    torch.testing.assert_close(generator.features(s, layer, space="s"),
+                               generator.features(w_plus, layer, space="w_plus"))
+    assert tuple(s.shape[1:]) == generator.latent_shape("s")
+    w = w_plus[:, 0]
+    torch.testing.assert_close(generator.convert(w, "w", "s"), generator.convert(
+        generator.convert(w, "w", "w_plus"), "w_plus", "s"))
+
+
+def test_each_style_scales_what_comes_into_its_layer(generator, rng):
+    z = generator.sample_latent(2, rng=rng)
+    inputs, slices = generator.style_inputs(z), generator.style_slices()
+    assert list(inputs) == list(slices) and list(slices)[:3] == [
+        "b4.conv1", "b4.torgb", "b8.conv0"]
+    for layer, where in slices.items():
+        assert where.stop - where.start == inputs[layer].shape[1], layer
+    assert list(slices.values())[-1].stop == generator.latent_shape("s")[0]
+    features = generator.features(z, "b8.conv0")
+    torch.testing.assert_close(inputs["b8.conv1"], features)
+    s = generator.convert(z, "z", "s")
+    s[:, slices["b8.conv1"]] = 0  # then nothing comes in, whatever the features were
+    first, second = generator.features(s, "b8.conv1", space="s")
+    torch.testing.assert_close(first, second)
+
+
+@pytest.mark.usefixtures("as_users_run_it")
+def test_from_styles_no_way_leads_back(generator):
+    with pytest.raises(ValueError, match=r"s is asked to become w_plus.*z -> w -> w_plus -> s"):
+        generator.convert(torch.zeros(1, *generator.latent_shape("s")), "s", "w_plus")
+
+
 def test_mixing_takes_coarse_rows_from_one_and_fine_from_the_other(generator, rng):
     a, b = generator.sample_latent(2, space="w_plus", rng=rng).split(1)
     mixed = generator.mix_styles(a, b, 4)

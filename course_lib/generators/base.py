@@ -49,6 +49,7 @@ class Generator(nn.Module, Capabilities, ABC):
         name: as in `load_generator`.
         resolution: height and width of its pictures.
         spaces: of codes, from the prior's "z" towards the picture.
+        inner_spaces: further ones behind the last of `spaces`, which a method names on purpose.
         default_space: in which photos are projected and edited unless another is asked for.
         z_dim: length of a z, which is flat however large.
         label: the class that is drawn, of families that have any (see `with_label`).
@@ -59,6 +60,7 @@ class Generator(nn.Module, Capabilities, ABC):
     kind: str = ""
     resolution: int
     spaces: tuple[str, ...] = ("z",)
+    inner_spaces: tuple[str, ...] = ()
     default_space: str = "z"
     z_dim: int
     label: int | None = None
@@ -103,15 +105,16 @@ class Generator(nn.Module, Capabilities, ABC):
         return mean + truncation_psi * (latent - mean)
 
     def convert(self, latent: Latent, source: str, to: str) -> Latent:
-        """Carry codes from one of `spaces` to a later one.
+        """Carry codes from one of `spaces` (or `inner_spaces`) to a later one.
 
         Raises:
             ValueError: `to` lies before `source`, where no map leads.
         """
         self.require_space(source, to)
-        if self.spaces.index(to) < self.spaces.index(source):
+        known = self.spaces + self.inner_spaces
+        if known.index(to) < known.index(source):
             raise ValueError(
-                f"{source} is asked to become {to}, but codes only go {' -> '.join(self.spaces)}: "
+                f"{source} is asked to become {to}, but codes only go {' -> '.join(known)}: "
                 f"project the picture into {to} instead."
             )
         return latent
@@ -158,9 +161,10 @@ class Generator(nn.Module, Capabilities, ABC):
         return next(self.parameters()).device
 
     def require_space(self, *spaces: str) -> None:
-        """Raise a `ValueError` unless each is one of this generator's spaces."""
+        """Raise a `ValueError` unless each is one of this generator's spaces, inner ones included.
+        """
         for space in spaces:
-            require_option(space, self.spaces, "space")
+            require_option(space, self.spaces + self.inner_spaces, "space")
 
     def refuse_noise(self, noise: object) -> None:
         """Raise a `ValueError` if noise maps are given: for families that have none."""

@@ -24,6 +24,8 @@ MISSING = {
                       "with metrics.nearest_sample",
     "reading_weights": "has no layer that reads its code linearly, so its weights alone tell no "
                        "direction: use ganspace",
+    "style_slices": "has no styles, one scale a channel, of which a part's own could be changed: "
+                    "take a StyleGAN2",
     "mix_styles": "has no styles, of which coarse ones and fine ones could be mixed: blend two "
                   "codes with interpolate",
 }
@@ -93,6 +95,14 @@ class Capabilities:
     ) -> tuple[Float[Tensor, "rows dim"], str]:
         """The rows by which layers (all if None) read the code linearly, and the code's space."""
         raise self._lacks("reading_weights")
+
+    def style_slices(self) -> dict[str, slice]:
+        """Where in a code of space "s" each layer's style stands."""
+        raise self._lacks("style_slices")
+
+    def style_inputs(self, latent: Latent, *, space: str = "z") -> dict[str, Tensor]:
+        """By layer what its style scales: (batch, channels, height, width)."""
+        raise self._lacks("style_slices")
 
     def mix_styles(self, coarse: Latent, fine: Latent, crossover: int) -> Latent:
         """Rows up to `crossover` of one w_plus, the rest of another."""

@@ -4,6 +4,7 @@ Source: Karras et al., "Analyzing and Improving the Image Quality of StyleGAN", 
 """
 
 import copy
+import itertools
 import warnings
 from collections.abc import Iterable, Sequence
 from collections.abc import Mapping as Table
@@ -42,11 +43,14 @@ class StyleGAN2(AdversarialGenerator):
     """G(z) = synthesis(mapping(z)).
 
     `mapping(z, c)` gives w, `synthesis(w_plus, noise=...)` pictures in about [-1, 1]; the
-    methods below wrap both in the course's protocol. Noise maps are "random", "const" (the
+    methods below wrap both in the course's protocol. Each layer reads its row of w_plus as a
+    style, one scale a channel; all of them together are a code in the inner space "s"
+    (Wu et al., "StyleSpace Analysis", CVPR 2021). Noise maps are "random", "const" (the
     stored ones), "none", or one tensor (batch or 1, r, r) a layer.
     """
 
     spaces = ("z", "w", "w_plus")
+    inner_spaces = ("s",)
     default_space = "w"
 
     def __init__(self, config: StyleGAN2Config, name: str = "stylegan2"):
@@ -76,14 +80,12 @@ class StyleGAN2(AdversarialGenerator):
 
     def decode(self, latent: Latent, *, space: str = "z", noise: Noise | None = None) -> Image:
         """The pictures of codes, (batch, 3, resolution, resolution), about [0, 1], unclamped."""
-        w_plus = self.convert(latent, space, "w_plus")
-        return (self.synthesis(w_plus, noise=self._noise(noise)) + 1) / 2
+        return (self._synthesize(latent, space, noise=self._noise(noise)) + 1) / 2
 
     def features(self, latent: Latent, layer: str, *, space: str = "z") -> Tensor:
         """What a layer ("b8.conv0", say) holds: (batch, channels, height, width)."""
         require_option(layer, self.layers, "layer")
-        w_plus = self.convert(latent, space, "w_plus")
-        return self.synthesis(w_plus, noise="const", until=layer)
+        return self._synthesize(latent, space, noise="const", until=layer)
 
     def decode_with_features(
         self, latent: Latent, layers: Sequence[str], *, space: str = "z"
@@ -92,8 +94,7 @@ class StyleGAN2(AdversarialGenerator):
         for layer in layers:
             require_option(layer, self.layers, "layer")
         seen: dict[str, Tensor] = {}
-        w_plus = self.convert(latent, space, "w_plus")
-        image = (self.synthesis(w_plus, noise="const", seen=seen) + 1) / 2
+        image = (self._synthesize(latent, space, noise="const", seen=seen) + 1) / 2
         return image, {layer: seen[layer] for layer in layers}
 
     def reading_weights(
@@ -107,14 +108,39 @@ class StyleGAN2(AdversarialGenerator):
         return torch.cat(weights), "w"
 
     def convert(self, latent: Latent, source: str, to: str) -> Latent:
-        """z -> w by the mapping network, w -> w_plus by repeating it for every layer."""
+        """z -> w by the mapping network, w -> w_plus by repeating it for every layer; -> s by them.
+        """
         latent = super().convert(latent, source, to)
         self.require_latent(latent, source)
         if source == "z" and to != "z":
             latent = self.mapping(latent, self._label(len(latent)))
-        if to == "w_plus" and source != "w_plus":
+        if to in ("w_plus", "s") and source in ("z", "w"):
             latent = latent[:, None].expand(-1, self.num_ws, -1)
+        if to == "s" and source != "s":
+            latent = torch.cat(self.synthesis.styles(latent), dim=1)
         return latent
+
+    def style_slices(self) -> dict[str, slice]:
+        """Where in s each layer's style stands, one number a channel that comes in."""
+        ends = list(itertools.accumulate(self.synthesis.style_sizes.values(), initial=0))
+        return dict(zip(self.synthesis.style_sizes, map(slice, ends, ends[1:]), strict=False))
+
+    def style_inputs(self, latent: Latent, *, space: str = "z") -> dict[str, Tensor]:
+        """By layer ("b8.torgb", too) what its style scales: the features of the one before."""
+        _, seen = self.decode_with_features(latent, self.layers, space=space)
+        found, x = {}, self.synthesis.b4.const.expand(len(latent), -1, -1, -1)
+        for name in self.synthesis.style_sizes:
+            found[name] = x
+            x = seen.get(name, x)
+        return found
+
+    def _synthesize(self, latent: Latent, space: str, **options: object) -> Tensor:
+        """From codes of any space, as `synthesis` does from w_plus."""
+        if space != "s":
+            return self.synthesis(self.convert(latent, space, "w_plus"), **options)
+        self.require_latent(latent, space)
+        sizes = list(self.synthesis.style_sizes.values())
+        return self.synthesis.draw(latent.split(sizes, dim=1), **options)
 
     def truncate(
         self, latent: Latent, truncation_psi: float, *, rows: int | None = None
@@ -170,6 +196,9 @@ class StyleGAN2(AdversarialGenerator):
         """z as it is known; w around w_avg, its deviation drawn; every row of w_plus as w."""
         if name == "w_plus":
             return self.space("w").repeated(name, self.num_ws)
+        if name == "s":  # which the layers' own weights make
+            return Space(name, *self._measured.get(
+                (name, self.label), self.parameters(), lambda: self._draw(name)))
         found = super().space(name)
         return replace(found, mean=self.w_avg) if name == "w" else found
 
@@ -184,7 +213,9 @@ class StyleGAN2(AdversarialGenerator):
         return self.mapping.parameters()
 
     def latent_shape(self, space: str) -> tuple[int, ...]:
-        """The shape of one code: (z_dim,), (w_dim,) or (num_ws, w_dim)."""
+        """The shape of one code: (z_dim,), (w_dim,), (num_ws, w_dim), or of all styles."""
+        if space == "s":
+            return (sum(self.synthesis.style_sizes.values()),)
         w_dim = self.config.w_dim
         return {"z": (self.z_dim,), "w": (w_dim,), "w_plus": (self.num_ws, w_dim)}[space]
 

@@ -139,7 +139,7 @@ class Conv(nn.Module):
 
 
 class SynthesisLayer(nn.Module):
-    """A 3x3 convolution that w modulates, then noise, bias and activation."""
+    """A 3x3 convolution that a style modulates, then noise, bias and activation."""
 
     def __init__(self, inputs: int, outputs: int, resolution: int, config: StyleGAN2Config,
                  *, up: bool = False):
@@ -152,12 +152,13 @@ class SynthesisLayer(nn.Module):
         self.register_buffer("noise_const", torch.randn(resolution, resolution))
         self.register_buffer("resample_filter", fir_filter())
 
-    def forward(self, x: Tensor, w: Tensor, noise: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, style: Tensor, noise: Tensor | None = None) -> Tensor:
         """(batch, inputs, r, r) -> (batch, outputs, r, r), or twice the size where `up`.
+
+        `style`, (batch, inputs), scales each channel that comes in; `affine` makes it from w.
 
         Scaling input and output is the same as a weight W·s / ‖W·s‖ per sample, and cheaper.
         """
-        style = self.affine(w)
         x = x * style[:, :, None, None].to(x.dtype)
         if self.up:
             x = F.conv_transpose2d(x, self.weight.transpose(0, 1), stride=2)
@@ -187,9 +188,9 @@ class ToRGB(nn.Module):
         self.weight = nn.Parameter(torch.randn(3, inputs, 1, 1))
         self.bias = nn.Parameter(torch.zeros(3))
 
-    def forward(self, x: Tensor, w: Tensor) -> Tensor:
-        """(batch, inputs, r, r) -> (batch, 3, r, r)."""
-        style = self.affine(w) * self.gain
+    def forward(self, x: Tensor, style: Tensor) -> Tensor:
+        """(batch, inputs, r, r) -> (batch, 3, r, r), each channel scaled by its style."""
+        style = style * self.gain
         x = F.conv2d(x * style[:, :, None, None].to(x.dtype), self.weight)
         x = x + self.bias[:, None, None].to(x.dtype)
         return x if self.clamp is None else x.clamp(-self.clamp, self.clamp)

@@ -8,7 +8,7 @@ the release is the one of Karras et al., "Training GANs with Limited Data", Neur
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -104,11 +104,24 @@ class Synthesis(nn.Module):
             for name, layer in getattr(self, f"b{resolution}").convolutions.items()
         }
 
-    def forward(
-        self, w_plus: Tensor, *, noise: Noise = "random", fade: float = 1,
+    @property
+    def style_sizes(self) -> dict[str, int]:
+        """How many channels each style scales, by its layer ("b8.conv0", "b8.torgb"), in order."""
+        return {name: layer.affine.weight.shape[0] for name, layer, _ in self._readers()}
+
+    def styles(self, w_plus: Tensor) -> list[Tensor]:
+        """w_plus (batch, num_ws, w_dim) -> the style of each layer, (batch, its inputs)."""
+        return [layer.affine(w_plus[:, row]) for _, layer, row in self._readers()]
+
+    def forward(self, w_plus: Tensor, **options: object) -> Tensor:
+        """w_plus (batch, num_ws, w_dim) -> pictures, as `draw` does."""
+        return self.draw(self.styles(w_plus), **options)
+
+    def draw(
+        self, styles: Sequence[Tensor], *, noise: Noise = "random", fade: float = 1,
         until: str | None = None, seen: dict[str, Tensor] | None = None,
     ) -> Tensor:
-        """w_plus (batch, num_ws, w_dim) -> pictures, about [-1, 1], (batch, 3, r, r).
+        """The layers' styles, in order -> pictures, about [-1, 1], (batch, 3, r, r).
 
         Args:
             noise: "random" | "const" | "none" | one map a layer.
@@ -117,25 +130,37 @@ class Synthesis(nn.Module):
             seen: gets the features of every layer that is passed, by its name.
         """
         maps = None if isinstance(noise, str) else iter(noise)
-        row, image = 0, None
-        x = self.b4.const.expand(len(w_plus), -1, -1, -1)
+        image, style = None, iter(styles)
+        x = self.b4.const.expand(len(styles[0]), -1, -1, -1)
         for resolution in self.resolutions:
             block = getattr(self, f"b{resolution}")
             for name, layer in block.convolutions.items():
                 added = layer.noise_map(noise, x) if maps is None else next(maps)
-                x = layer(x, w_plus[:, row], added)
-                row += 1
+                x = layer(x, next(style), added)
                 if seen is not None:
                     seen[f"b{resolution}.{name}"] = x
                 if until == f"b{resolution}.{name}":
                     return x
-            colors = block.torgb(x, w_plus[:, row]).float()
+            colors = block.torgb(x, next(style)).float()
             if image is None:
                 image = colors
             else:
                 share = fade if resolution == self.resolutions[-1] else 1
                 image = upsample(image) + share * colors
         return image
+
+    def _readers(self) -> Iterator[tuple[str, SynthesisLayer | ToRGB, int]]:
+        """Every layer that has a style, by name, and the row of w_plus that it reads.
+
+        A block's colours read the row that the next block begins with.
+        """
+        row = 0
+        for resolution in self.resolutions:
+            block = getattr(self, f"b{resolution}")
+            for name, layer in block.convolutions.items():
+                yield f"b{resolution}.{name}", layer, row
+                row += 1
+            yield f"b{resolution}.torgb", block.torgb, row
 
 
 class DiscriminatorBlock(nn.Module):
