@@ -30,7 +30,7 @@ ROOMS = {
         "diffusion_steps diffusion_networks diffusion"
     ).split(),
     "widgets": (
-        "background sliders latent browser canvas tool blend tools project directions labels "
+        "background sliders latent browser canvas tool blend tools project directions parts labels "
         "wishes paint_page paint transfer photo_page photo text_page text"
     ).split(),
     "feedback": "answers pictures diagnosis core poisson gradient_domain segments warping codes "

@@ -23,7 +23,7 @@ NOTEBOOKS = sorted(
 )
 TOOLS = (
     "LiveImage", "BlendTool", "SmoothTool", "WarpTool", "LatentTool", "PaintTool", "DirectionTool",
-    "TransferTool", "TextTool",
+    "TransferTool", "TextTool", "PartsTool",
 )
 MAX_BYTES = 600_000
 MAX_CELL_LINES = 12
