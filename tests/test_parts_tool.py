@@ -36,7 +36,7 @@ def test_it_shows_the_librarys_answer(tool, generator):
     with torch.no_grad():
         assert tool.canvas.jpeg == encode(generator.decode(styles, space="s")[0].clamp(0, 1))
     assert "% local" in tool.canvas.note and "of 1600 channels" in tool.canvas.note
-    assert tool.start.note.startswith("muzzle: ")
+    assert tool.start.note.startswith("muzzle: ") and tool.others.picked == 2
 
 
 def test_a_click_chooses_the_part_under_it_and_another_its_reference(tool, generator):
@@ -45,6 +45,9 @@ def test_a_click_chooses_the_part_under_it_and_another_its_reference(tool, gener
         place = int(masks[tool.parts.names.index(name)].flatten().argmax())
         tool.start.picked = place
         assert tool.state.part == name == tool.controls["part"].value
+    tool.controls["part"].value = "muzzle"
+    tool.start.picked = place  # the same place again, after the menu said otherwise
+    assert tool.state.part == "background"
     before = tool.canvas.jpeg
     tool.others.picked = 5
     assert tool.state.reference == 5 and tool.canvas.jpeg != before

@@ -19,6 +19,7 @@ from course_lib.widgets.tool import Answer, Tool
 COLUMNS, REFERENCES = 4, 8
 DIMMED = 0.35  # how bright the start is shown around the part
 PSI = 0.8
+NOWHERE = -1  # where nothing was clicked yet
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ class PartsTool(Tool):
         first = PartsState(**{"part": self.parts.names[0]} | state)
         self._require(first)
         self.start.on_pick(self._clicked)
-        self.others.on_pick(lambda number: self.set(reference=number))
+        self.others.on_pick(lambda number: self._moved("reference", number))
         super().__init__(first, canvas, self._controls(first), [self.start, self.others])
 
     def set(self, **changes: object) -> None:
@@ -102,6 +103,8 @@ class PartsTool(Tool):
     def redraw(self) -> None:
         """The answer; and on the start, where the part lies."""
         super().redraw()
+        if self._under(self.start.picked) != self.state.part:  # else it could not be clicked again
+            self.start.picked = NOWHERE
         there = F.interpolate(self._mask(self.state.part)[:, None],
                               self._before.shape[-2:])[0]
         self.start.show(self._before[0] * (DIMMED + (1 - DIMMED) * there),
@@ -134,10 +137,17 @@ class PartsTool(Tool):
         self._begun = state.seed
 
     def _clicked(self, place: int) -> None:
-        """The part under the place, counted row by row."""
-        if 0 <= place < self._masks[0, 0].numel():
-            here = self._masks[0].flatten(1)[:, place]
-            self.set(part=self.parts.names[int(here.argmax())])
+        """Choose the part under the place."""
+        found = self._under(place)
+        if found is not None:
+            self.set(part=found)
+
+    def _under(self, place: int) -> str | None:
+        """The part under a place of the masks, counted row by row; None outside."""
+        if not 0 <= place < self._masks[0, 0].numel():
+            return None
+        here = self._masks[0].flatten(1)[:, place]
+        return self.parts.names[int(here.argmax())]
 
     def _sample(self, n: int, seed: int) -> Latent:
         rng = torch.Generator().manual_seed(seed)
@@ -159,6 +169,11 @@ class PartsTool(Tool):
         if self._given is None:
             controls["seed"] = ipywidgets.IntSlider(state.seed, 0, 99, description="seed")
         return controls
+
+    def _sync(self) -> None:
+        super()._sync()
+        with self._holding():
+            self.others.picked = self.state.reference
 
     def _restart(self) -> None:
         """All begins anew in `redraw`."""
