@@ -112,6 +112,13 @@ def test_what_a_channel_gives_to_all_parts_is_one(rng):
     assert torch.equal(found.masks(generator, codes, space="w").sum(dim=1), torch.ones(2, 16, 16))
 
 
+def test_a_channel_that_is_never_active_belongs_to_no_part(quadrants, rng):
+    quadrants.style_inputs = lambda latent, *, space: {"all": quadrants.stamps[None] * torch.tensor(
+        [1.0, 0, 1, 1])[:, None, None]}
+    found = find_parts(quadrants, layer="stamps", n_parts=4, rng=rng, n_samples=6)
+    assert found.contributions.sum(dim=0).tolist() == [1, 0, 1, 1]
+
+
 def test_clusters_under_one_name_are_one_part(quadrants, parts):
     both = parts.named({"top": (0, 1), "rest": (2, 3)})
     assert both.names == ("top", "rest")

@@ -93,7 +93,8 @@ def find_parts(
 
     M_kc is the share of channel c's activity that lies in cluster k: Σ U_k A_c² / Σ A_c², over
     pictures and places. A_c is what the style of c scales, and U_k is 1 in cluster k, averaged or
-    repeated to the size of A; so Σ_k M_kc = 1.
+    repeated to the size of A; so Σ_k M_kc = 1, or 0 if
+    the channel is never active.
 
     Deviations: the paper's A are a layer's standardised output, which in StyleGAN is what a style
     scales. StyleGAN2's styles scale what comes *into* a layer, and as it is: so A is that.
@@ -118,7 +119,7 @@ def find_parts(
     for part, here in zip(codes.split(BATCH), found.split(BATCH), strict=True):
         inputs = generator.style_inputs(part, space="w").values()
         total = total + torch.cat([_activity(values, here) for values in inputs], dim=1)
-    contributions = total / total.sum(dim=0)
+    contributions = total / total.sum(dim=0).clamp(min=1e-30)
     names = {str(number): (number,) for number in range(n_parts)}
     return Parts(layer, centers, scale, contributions, names)
 

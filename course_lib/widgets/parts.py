@@ -80,6 +80,8 @@ class PartsTool(Tool):
         self.start.on_pick(self._clicked)
         self.others.on_pick(lambda number: self._moved("reference", number))
         super().__init__(first, canvas, self._controls(first), [self.start, self.others])
+        pictures = self.widget.children[1]
+        pictures.children = [self.start, ipywidgets.VBox([canvas, self.others])]
 
     def set(self, **changes: object) -> None:
         """As every tool's; a part or a reference that does not exist is refused at once."""

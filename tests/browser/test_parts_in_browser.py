@@ -18,13 +18,13 @@ tool
 
 @pytest.fixture(scope="module")
 def tool(page):
-    """The start, the references and the answer of one tool."""
+    """The start, the answer and the references of one tool."""
     page.open_cells(CELL)
     return tuple(page.canvas(index) for index in range(3))
 
 
 def test_a_click_chooses_a_part_and_the_cat_that_it_comes_from(lab, tool):
-    start, others, answer = tool
+    start, answer, others = tool
     lab.settle(1)
     assert start.note.startswith("muzzle") and "% local" in answer.note
     before = answer.pixels()
@@ -50,7 +50,7 @@ def test_a_click_chooses_a_part_and_the_cat_that_it_comes_from(lab, tool):
 
 
 def test_without_strength_it_is_the_start_again(lab, tool):
-    _, _, answer = tool
+    _, answer, _ = tool
     answer.button("Before / after").click()
     lab.settle()
     start = answer.pixels()
