@@ -92,7 +92,8 @@ RECIPES = {
     "clothes": Recipe(thousands=320, z_dim=64, w_dim=128, mixing=0.2, hidden=1,
                       glance_thousands=150, classes=GARMENTS),
     "cats-dcgan": Recipe("dcgan", z_dim=100),
-    "clothes-biggan": Recipe("biggan", thousands=320, hidden=1, classes=GARMENTS),
+    "clothes-biggan": Recipe("biggan", thousands=60, hidden=1, learning_rate=0.001,
+                             critic_rate=0.001, classes=GARMENTS),
     "clothes-dcgan": Recipe("dcgan", thousands=400, z_dim=100),
 }
 
