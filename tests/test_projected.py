@@ -7,8 +7,12 @@ from dataclasses import replace
 import pytest
 import torch
 
+from course_lib.generators import load_generator
 from course_lib.lite0 import load_lite0
 from course_lib.training.augment import cut_out
+from course_lib.training.codes import center_mean
+from course_lib.training.export import export
+from course_lib.training.measuring import draw_classes
 from course_lib.training.projected import RECIPES, ProjectedTraining, Recipe, new_generator
 from course_lib.training.projected_networks import ClassHead, ProjectedDiscriminator, hinge
 from course_lib.training.questions import read_classes
@@ -133,6 +137,28 @@ def test_samples_come_class_by_class_as_often_as_the_set_has_them():
     mean = training.average.with_label(1).decode(training.average.mapping.class_means[[1]],
                                                  space="w").clamp(0, 1)
     torch.testing.assert_close(only, mean.expand(3, -1, -1, -1))
+
+
+def test_the_card_of_a_model_with_classes_tells_them_apart(tmp_path):
+    training = begin_classes(thousands=0.008)
+    while not training.done:
+        training.step()
+    (tmp_path / "log.jsonl").write_text('{"pictures": 8, "seconds": 60}\n')
+    card = export(ProjectedTraining, copy.deepcopy(training.state()), "socks", tmp_path, tmp_path,
+                  lambda _: training.pictures, source=("socks", "MIT"))
+    by_class = card.measured["frechet by class"]
+    assert len(by_class) == 3 and all(value > 0 for value in by_class)
+    generator = load_generator(tmp_path / "socks.safetensors", device="cpu")
+    assert (generator.config.c_dim, generator.config.class_means) == (3, True)
+
+
+def test_samples_of_classes_stand_in_their_order(rng):
+    training = begin_classes()
+    average = training.average
+    center_mean(average, torch.Generator().manual_seed(0))
+    drawn = draw_classes(average, [2, 0, 1], rng=rng, space="w", truncation_psi=0.0)
+    means = average.decode(average.mapping.class_means, space="w").clamp(0, 1)
+    torch.testing.assert_close(drawn, means[[0, 0, 2]])
 
 
 @FAMILIES
