@@ -42,7 +42,7 @@ from course_lib.generators.diffusion_steps import (
     sigma,
     way_back,
 )
-from course_lib.generators.loading import find_prefix, load_frozen, read_config, select_prefix
+from course_lib.generators.loading import find_prefix, load_configured
 from course_lib.shapes import Image, Latent
 from course_lib.weights import StoredWeights
 
@@ -265,9 +265,4 @@ class Diffusion(Generator):
         Raises:
             ValueError: weights or the config are missing, or of the wrong shape.
         """
-        config = read_config(DiffusionConfig, weights, name)
-        with torch.device("meta"):
-            generator = cls(config, name)
-        own = select_prefix(weights.tensors, find_prefix(weights.tensors, FIRST))
-        load_frozen(generator, own, name)
-        return generator
+        return load_configured(cls, DiffusionConfig, FIRST, weights, name)

@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from course_lib.checks import require_option, require_rng
 from course_lib.generators.base import Generator
 from course_lib.generators.flow_steps import LIMIT, Features, GlowStep, LogDet, RealNVPStep
-from course_lib.generators.loading import find_prefix, load_frozen, read_config, select_prefix
+from course_lib.generators.loading import find_prefix, load_configured
 from course_lib.shapes import Image, Latent
 from course_lib.weights import StoredWeights
 
@@ -208,12 +208,7 @@ class Flow(Generator):
         Raises:
             ValueError: weights or the config are missing, or of the wrong shape.
         """
-        config = read_config(FlowConfig, weights, name)
-        with torch.device("meta"):
-            generator = cls(config, name)
-        own = select_prefix(weights.tensors, find_prefix(weights.tensors, FIRST))
-        load_frozen(generator, own, name)
-        return generator
+        return load_configured(cls, FlowConfig, FIRST, weights, name)
 
 
 def dequantize(

@@ -1,13 +1,15 @@
 """Loading stored weights into a network: which of a file's tensors are its own, and do they fit."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TypeVar
 
+import torch
 from torch import Tensor, nn
 
 from course_lib.weights import StoredWeights
 
 Config = TypeVar("Config")
+Network = TypeVar("Network", bound=nn.Module)
 
 
 def load_frozen(module: nn.Module, tensors: Mapping[str, Tensor], name: str) -> None:
@@ -30,6 +32,25 @@ def load_frozen(module: nn.Module, tensors: Mapping[str, Tensor], name: str) -> 
     stored = {key: value.to(wanted[key].dtype).contiguous() for key, value in tensors.items()}
     module.load_state_dict(stored, assign=True)
     module.eval().requires_grad_(False)
+
+
+def load_configured(
+    make: Callable[[Config, str], Network], kind: type[Config], first: str,
+    weights: StoredWeights, name: str,
+) -> Network:
+    """The network of a file that holds its config beside its weights.
+
+    Args:
+        make: builds it, of the config and the name.
+        first: a weight's name that tells where its own names begin in the file.
+    Raises:
+        ValueError: weights or the config are missing, or of the wrong shape.
+    """
+    config = read_config(kind, weights, name)
+    with torch.device("meta"):
+        network = make(config, name)
+    load_frozen(network, select_prefix(weights.tensors, find_prefix(weights.tensors, first)), name)
+    return network
 
 
 def select_prefix(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

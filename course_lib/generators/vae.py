@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from course_lib.checks import require_rng
 from course_lib.generators.base import Generator
 from course_lib.generators.dcgan import DCGAN, DCGANConfig
-from course_lib.generators.loading import find_prefix, load_frozen, read_config, select_prefix
+from course_lib.generators.loading import find_prefix, load_configured
 from course_lib.shapes import Image, Latent
 from course_lib.weights import StoredWeights
 
@@ -150,12 +150,7 @@ class VAE(Generator):
         Raises:
             ValueError: weights or the config are missing, or of the wrong shape.
         """
-        config = read_config(VAEConfig, weights, name)
-        with torch.device("meta"):
-            generator = cls(config, name)
-        own = select_prefix(weights.tensors, find_prefix(weights.tensors, FIRST))
-        load_frozen(generator, own, name)
-        return generator
+        return load_configured(cls, VAEConfig, FIRST, weights, name)
 
 
 def divergence_from_prior(mu: Codes, logvar: Codes) -> Float[Tensor, " batch"]:

@@ -16,6 +16,7 @@ Deviations: words that are hardly used begin anew at a vector of the batch (Dhar
 from collections.abc import Mapping as Table
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from jaxtyping import Float, Int
@@ -23,7 +24,7 @@ from torch import Tensor, nn
 
 from course_lib.checks import require_option
 from course_lib.generators.base import Generator, Space
-from course_lib.generators.loading import find_prefix, load_frozen, read_config, select_prefix
+from course_lib.generators.loading import find_prefix, load_configured
 from course_lib.generators.vqvae_layers import Codebook, Features, Residual, Words, double, halve
 from course_lib.generators.vqvae_prior import Prior, PriorConfig
 from course_lib.shapes import Image, Latent
@@ -239,12 +240,8 @@ class VQVAE(Generator):
         Raises:
             ValueError: weights or the config are missing, or of the wrong shape.
         """
-        config = read_config(VQVAEConfig, weights, name)
-        own = select_prefix(weights.tensors, find_prefix(weights.tensors, FIRST))
-        with torch.device("meta"):
-            generator = cls(config, name, with_prior=any(key.startswith("prior.") for key in own))
-        load_frozen(generator, own, name)
-        return generator
+        spoken = any(".prior." in f".{key}" for key in weights.tensors)
+        return load_configured(partial(cls, with_prior=spoken), VQVAEConfig, FIRST, weights, name)
 
 
 def fix_sign(axis: Float[Tensor, " dim"]) -> Float[Tensor, " dim"]:
