@@ -132,19 +132,16 @@ class Diffusion(Generator):
         """The pictures of codes, (batch, 3, resolution, resolution), about [0, 1]."""
         self.refuse_noise(noise)
         self.require_latent(latent, space)
+        return self.decode_said(latent, None)
+
+    def decode_said(self, latent: Latent, labels: Labels | None) -> Image:
+        """The pictures of codes that are each told something else; what is set if None."""
         x, times = self._as_noise(latent), way_back(self.steps).tolist()
         for t, s in itertools.pairwise(times):
             if torch.is_grad_enabled() and x.requires_grad:  # memory of one step, not of all
-                x = checkpoint(self._step, x, t, s, use_reentrant=False)
+                x = checkpoint(self._step, x, t, s, labels, use_reentrant=False)
             else:
-                x = self._step(x, t, s)
-        return (x + 1) / 2
-
-    def decode_said(self, latent: Latent, labels: Labels) -> Image:
-        """The pictures of codes that are each told something else."""
-        x, times = self._as_noise(latent), way_back(self.steps).tolist()
-        for t, s in itertools.pairwise(times):
-            x = ddim_step(self.predict(x, t, labels=labels), torch.tensor(s))
+                x = self._step(x, t, s, labels)
         return (x + 1) / 2
 
     def features(self, latent: Latent, layer: str, *, space: str = "z") -> Tensor:
@@ -213,8 +210,8 @@ class Diffusion(Generator):
         chosen.steps = steps
         return chosen
 
-    def _step(self, x: Noisy, t: float, s: float) -> Noisy:
-        return ddim_step(self.predict(x, t), torch.tensor(s))
+    def _step(self, x: Noisy, t: float, s: float, labels: Labels | None) -> Noisy:
+        return ddim_step(self.predict(x, t, labels=labels), torch.tensor(s))
 
     def _step_out(self, x: Noisy, t: float, s: float) -> Noisy:
         """x_s of x_t, s > t."""

@@ -138,16 +138,19 @@ class ProjectedTraining(AdversarialTraining):
 
     def new_critic(self) -> ProjectedDiscriminator:
         """Heads that know nothing yet, for the size at which pictures are now looked at."""
-        recipe = self.recipe
-        glancing = self.seen - self.begun < 1000 * recipe.glance_thousands
-        return ProjectedDiscriminator(recipe.seen_at // (1 + glancing),
-                                      classes=len(recipe.classes), hidden=recipe.hidden)
+        return ProjectedDiscriminator(
+            self.seen_now, classes=len(self.recipe.classes), hidden=self.recipe.hidden)
+
+    @property
+    def seen_now(self) -> int:
+        """The size at which the frozen network is shown the pictures at this time."""
+        glancing = self.seen - self.begun < 1000 * self.recipe.glance_thousands
+        return self.recipe.seen_at // (1 + glancing)
 
     def change_critic(self) -> None:
         """Look closely, with new heads, if the time of glances is over."""
-        critic = self.new_critic()
-        if critic.seen_at != self.critic.seen_at:
-            self.seat({"generator": self.generator, "critic": critic}, self.average)
+        if self.critic.seen_at != self.seen_now:
+            self.seat({"generator": self.generator, "critic": self.new_critic()}, self.average)
 
     def optimizers(self) -> tuple[torch.optim.Optimizer, torch.optim.Optimizer]:
         """Of the critic, the heads alone learn."""
@@ -247,12 +250,10 @@ class ProjectedTraining(AdversarialTraining):
     def paint(self, wanted: Tensor | None = None) -> Tensor:
         """A batch of generated pictures in [-1, 1], of the classes that are wanted."""
         recipe = self.recipe
-        if recipe.family == "dcgan":
-            z = torch.randn(recipe.batch, recipe.z_dim, generator=self.rng)
-            return self.generator(z.to(self.device)).float()
-        if recipe.family == "biggan":
+        if recipe.family != "stylegan2":
             z = torch.randn(recipe.batch, self.generator.z_dim, generator=self.rng)
-            return self.generator(z.to(self.device), wanted).float()
+            told = () if wanted is None else (wanted,)
+            return self.generator(z.to(self.device), *told).float()
         classes = None if wanted is None else F.one_hot(wanted, len(recipe.classes)).float()
         w_plus = mixed_codes(self.generator, recipe.batch, recipe.mixing, self.rng, classes)
         return self.generator.synthesis(w_plus, noise="none").float()
@@ -294,7 +295,6 @@ def new_generator(recipe: Recipe) -> Generator:
     if recipe.family == "biggan":
         return BigGAN.new(BigGANConfig(tuple(names[0] for names in recipe.classes)))
     channels = official_channels(recipe.resolution, recipe.channel_base, recipe.channel_max)
-    return StyleGAN2(StyleGAN2Config(channels, recipe.z_dim, recipe.w_dim or recipe.z_dim,
-                                     len(recipe.classes),
-                                     mapping_layers=recipe.mapping_layers,
-                                     class_means=bool(recipe.classes)))
+    return StyleGAN2(StyleGAN2Config(
+        channels, recipe.z_dim, recipe.w_dim or recipe.z_dim, len(recipe.classes),
+        mapping_layers=recipe.mapping_layers, class_means=bool(recipe.classes)))
