@@ -6,10 +6,10 @@ In reading order, each module uses only the ones before it:
 - what comes in: `pixels`, `images`, `weights`
 - classical methods, and their tools: `gradients`, `solvers` · `smoothing`, `blending`, `warping`,
   `energies`
-- the manifold: `generators`
+- the manifold: `denoising`, `generators`
 - what "close" means, and what a picture shows: `lite0`, `losses`, `encoders`, `classifiers`
 - photos onto it: `descent`, `projection`, `familiarity`, `realism`, `tuning`
-- edits on it: `guidance`, `text`, `transfer`, `framing`, `directions`, `parts`,
+- edits on it: `guidance`, `sdedit`, `text`, `transfer`, `framing`, `directions`, `parts`,
   `sessions`
 - what is measured and shown: `metrics`, `plotting`, `diagrams`, `feedback`, `widgets`
 - how the weights were made: `training`

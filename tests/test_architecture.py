@@ -14,9 +14,9 @@ HOUSE = Path(__file__).parents[1] / "course_lib"
 # The syllabus. A module imports only what stands before it.
 READING_ORDER = """
     shapes results checks caching writing  pixels images weights  gradients solvers
-    smoothing blending warping energies  generators  lite0 losses encoders classifiers
-    descent projection familiarity realism tuning  guidance text transfer framing directions
-    parts sessions metrics
+    smoothing blending warping energies  denoising generators  lite0 losses encoders classifiers
+    descent projection familiarity realism tuning  guidance sdedit text transfer framing
+    directions parts sessions metrics
     plotting diagrams feedback  widgets  training
 """.split()
 
@@ -27,7 +27,7 @@ ROOMS = {
         "dcgan stylegan2_layers stylegan2_networks stylegan2_files stylegan2 "
         "biggan_networks biggan_deep biggan_files biggan "
         "vae vqvae_layers vqvae_prior vqvae flow_steps flow "
-        "diffusion_steps diffusion_networks diffusion"
+        "diffusion_networks diffusion ddpm"
     ).split(),
     "widgets": (
         "background sliders latent browser canvas tool blend tools project directions parts labels "
@@ -35,7 +35,7 @@ ROOMS = {
     ).split(),
     "feedback": "answers pictures diagnosis core poisson gradient_domain segments warping codes "
                 "projection directions histograms transfer wishes guidance".split(),
-    "weights": "files checkpoints unpickling flattening downloads".split(),
+    "weights": "files checkpoints unpickling flattening downloads hub".split(),
     "guidance": "axes strokes drag energy candidates editing".split(),
     "solvers": "conjugate_gradients multigrid fourier lbfgs".split(),
     "text": "words towers real models constraints editing".split(),
@@ -47,8 +47,8 @@ ROOMS = {
 }
 
 METHODS = """
-    losses encoders classifiers descent projection familiarity realism tuning guidance text
-    transfer framing directions parts sessions metrics
+    losses encoders classifiers descent projection familiarity realism tuning guidance sdedit
+    text transfer framing directions parts sessions metrics
 """.split()
 MAX_LINES = 300
 MAX_BODY = 40  # lines, without the docstring

@@ -7,9 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from course_lib.generators.diffusion import Diffusion
-from course_lib.generators.diffusion_networks import DiffusionConfig, PatchAxes, waves
-from course_lib.generators.diffusion_steps import (
+from course_lib.denoising import (
     LATEST,
     Prediction,
     alpha,
@@ -18,6 +16,8 @@ from course_lib.generators.diffusion_steps import (
     sigma,
     way_back,
 )
+from course_lib.generators.diffusion import Diffusion
+from course_lib.generators.diffusion_networks import DiffusionConfig, PatchAxes, waves
 from course_lib.weights import StoredWeights
 
 SMALL = DiffusionConfig(16, 4, (16, 24), 1, 16, ("hat", "sock", "coat"), ("red", "blue"))
@@ -106,7 +106,7 @@ def test_ddpms_step_is_the_posterior_by_bayes():
 
 
 def test_by_ddim_a_gaussian_is_drawn_exactly(rng):
-    model = Gaussian(0.3, 0.04).with_steps(200)
+    model = Gaussian(0.3, 0.04).with_steps(400)
     z = model.sample_latent(500, rng=rng)
     x = model.decode(z) * 2 - 1
     assert float(x.mean()) == pytest.approx(0.3, abs=0.01)

@@ -10,6 +10,7 @@ from course_lib.generators.base import Generator
 from course_lib.generators.biggan import BigGAN
 from course_lib.generators.cards import Card, Cards
 from course_lib.generators.dcgan import DCGAN
+from course_lib.generators.ddpm import OFFICIAL, is_ddpm, load_ddpm
 from course_lib.generators.diffusion import Diffusion
 from course_lib.generators.flow import Flow
 from course_lib.generators.interpolation import interpolate
@@ -52,6 +53,11 @@ def list_generators() -> Cards:
              f"downloaded when loaded, from {one.source}")
         for one in REMOTE.values()
     ]
+    remote += [
+        Card(one.name, "diffusion", one.resolution, one.bytes, one.license,
+             f"downloaded when loaded, from {one.hub} on the Hugging Face hub")
+        for one in OFFICIAL.values()
+    ]
     return Cards(shipped + remote)
 
 
@@ -63,8 +69,8 @@ def load_generator(
     Its weights are frozen (they require no gradient); `tuning` makes copies that learn.
 
     Args:
-        name_or_path: a name that `list_generators` knows, or a .safetensors, official .pkl or
-            alternative .pt file.
+        name_or_path: a name that `list_generators` knows; a .safetensors, official .pkl or
+            alternative .pt file; or a diffusion model's folder in diffusers' layout.
         device: where to compute; `images.default_device()` if None.
     Raises:
         ValueError: no such name, the file is refused or of an unknown family, or torch can't
@@ -72,6 +78,8 @@ def load_generator(
         FileNotFoundError: no such file.
     """
     device = default_device() if device is None else usable_device(device, "device")
+    if is_ddpm(name_or_path):
+        return load_ddpm(name_or_path, device)
     path, name = _locate(name_or_path)
     weights = read_weights(path)
     if any(key.startswith("average.") for key in weights.tensors):

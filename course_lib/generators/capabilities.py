@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from course_lib.checks import require_option
+from course_lib.denoising import LATEST, Noisy, Prediction
 from course_lib.shapes import Image, Latent
 
 MISSING = {
@@ -20,6 +21,8 @@ MISSING = {
                               "pass loss=pixel_loss, or lite0_loss()",
     "invert": "has no inverse of its own, so nothing leads from a picture to its code in one "
               "step: search for it with projection.project",
+    "predict": "takes noise away in no steps between which one could reach in: take a diffusion "
+               "model",
     "log_likelihood": "does not know how likely a picture is: take a flow, or compare distances "
                       "with metrics.nearest_sample",
     "reading_weights": "has no layer that reads its code linearly, so its weights alone tell no "
@@ -37,11 +40,15 @@ class Capabilities:
     Attributes:
         layers: names for `features`, from coarse to fine; none in families without layers.
         num_ws: rows of w_plus, of families with styles.
+        steps, latest: of families that `predict`, how many steps lead from noise to a picture, and
+            at what time they begin.
     """
 
     name: str
     layers: tuple[str, ...] = ()
     num_ws: int = 0
+    steps: int = 0
+    latest: float = LATEST
 
     def offers(self, capability: str) -> bool:
         """Whether this generator has a capability, one of `MISSING`'s names."""
@@ -85,6 +92,14 @@ class Capabilities:
         chain run backwards.
         """
         raise self._lacks("invert")
+
+    def predict(self, x_t: Noisy, t: float) -> Prediction:
+        """What pictures in [-1, 1], with noise as of time t, tell of the clean ones."""
+        raise self._lacks("predict")
+
+    def times(self) -> Float[Tensor, " times"]:
+        """The times of the way from noise to a picture, from `latest` to 0."""
+        raise self._lacks("predict")
 
     def log_likelihood(self, images: Image) -> Float[Tensor, " batch"]:
         """ln p(x) of pictures in [0, 1], in nats."""

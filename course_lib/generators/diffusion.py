@@ -25,15 +25,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from course_lib.checks import require_count, require_number, require_option, require_rng
-from course_lib.generators.base import Generator
-from course_lib.generators.diffusion_networks import (
-    DiffusionConfig,
-    Labels,
-    PatchAxes,
-    Times,
-    UNet,
-)
-from course_lib.generators.diffusion_steps import (
+from course_lib.denoising import (
     Noisy,
     Prediction,
     alpha,
@@ -41,6 +33,14 @@ from course_lib.generators.diffusion_steps import (
     ddpm_step,
     sigma,
     way_back,
+)
+from course_lib.generators.base import Generator
+from course_lib.generators.diffusion_networks import (
+    DiffusionConfig,
+    Labels,
+    PatchAxes,
+    Times,
+    UNet,
 )
 from course_lib.generators.loading import find_prefix, load_configured
 from course_lib.shapes import Image, Latent
@@ -81,12 +81,19 @@ class Diffusion(Generator):
 
     def __init__(self, config: DiffusionConfig, name: str = "diffusion"):
         super().__init__()
+        self._set_up(config, name)
+        self.patches, self.network = PatchAxes(config.patch), UNet(config)
+
+    def _set_up(self, config: DiffusionConfig, name: str) -> None:
         self.config, self.name, self.resolution = config, name, config.resolution
         self.z_dim = 3 * config.resolution**2
         self.layers = MIDDLES
-        self.patches, self.network = PatchAxes(config.patch), UNet(config)
         self.steps, self.guidance, self.rounds = 20, 1.0, 3
         self.color: int | None = None
+
+    def times(self) -> Float[Tensor, " times"]:
+        """The times of the way back, from `latest` to 0."""
+        return way_back(self.steps, self.latest)
 
     def estimate(
         self, x_t: Noisy, t: Times, labels: Tensor | None = None, seen: list[Tensor] | None = None
@@ -136,7 +143,7 @@ class Diffusion(Generator):
 
     def decode_said(self, latent: Latent, labels: Labels | None) -> Image:
         """The pictures of codes that are each told something else; what is set if None."""
-        x, times = self._as_noise(latent), way_back(self.steps).tolist()
+        x, times = self._as_noise(latent), self.times().tolist()
         for t, s in itertools.pairwise(times):
             if torch.is_grad_enabled() and x.requires_grad:  # memory of one step, not of all
                 x = checkpoint(self._step, x, t, s, labels, use_reentrant=False)
@@ -156,7 +163,7 @@ class Diffusion(Generator):
             require_option(layer, self.layers, "layer")
         self.require_latent(latent, space)
         seen: dict[str, Tensor] = {}
-        for step in self.walk(self._as_noise(latent), way_back(self.steps), layers):
+        for step in self.walk(self._as_noise(latent), self.times(), layers):
             seen |= step.features
         return (step.end + 1) / 2, {layer: seen[layer] for layer in layers}
 
@@ -171,7 +178,7 @@ class Diffusion(Generator):
         """
         self.require_space(space)
         self.require_pictures(images)
-        x, times = images * 2 - 1, way_back(self.steps).flip(0).tolist()
+        x, times = images * 2 - 1, self.times().flip(0).tolist()
         for t, s in itertools.pairwise(times):
             x = self._step_out(x, t, s)
         return x.flatten(1)
@@ -183,7 +190,7 @@ class Diffusion(Generator):
         require_count(n, "n")
         require_rng(rng)
         x = self._as_noise(self.sample_latent(n, rng=rng))
-        times = way_back(steps or self.steps)
+        times = self.with_steps(steps or self.steps).times()
         for t, s in itertools.pairwise(times):
             fresh = torch.randn(x.shape, generator=rng, device=rng.device).to(x)
             x = ddpm_step(x, self.predict(x, float(t)), t.to(x), s.to(x), fresh)

@@ -3,14 +3,9 @@
 None of them ships with the course: each is downloaded once, and kept.
 """
 
-import logging
-import os
-import socket
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import ModuleType
-from urllib.parse import urlsplit
 
 import torch
 import torch.nn.functional as F
@@ -20,6 +15,7 @@ from torch import Tensor, nn
 from course_lib.shapes import Image
 from course_lib.text.towers import require_pictures
 from course_lib.weights import import_torchvision
+from course_lib.weights.hub import hub_folder, hub_reason, impatient_hub
 
 
 @dataclass(frozen=True)
@@ -96,7 +92,7 @@ def create_clip(
     Raises:
         ModuleNotFoundError: open_clip_torch is not installed.
     """
-    open_clip, folder = _import_open_clip(), os.environ.get("COURSE_WEIGHTS", "").strip() or None
+    open_clip, folder = _import_open_clip(), hub_folder()
     model, *_ = open_clip.create_model_and_transforms(
         name, pretrained=pretrained, cache_dir=folder)
     tokenizer = open_clip.get_tokenizer(name, cache_dir=folder)
@@ -112,12 +108,11 @@ def download_clip(real: RealClip, device: torch.device | str) -> OpenClip:
     """
     _import_open_clip()
     try:
-        with _impatient_hub():
+        with impatient_hub():
             return create_clip(real.name, device, pretrained=real.pretrained)
     except Exception as error:  # of several packages, none of which promises which
-        reason = str(error).strip().split("\n")[0].split("Last error")[0] or type(error).__name__
         raise ConnectionError(
-            f"{real} is not in the cache and can't be downloaded now ({reason.strip(' .')}): go "
+            f"{real} is not in the cache and can't be downloaded now ({hub_reason(error)}): go "
             f'online and ask again, or use load_clip("clip-small"), which ships with the course.'
         ) from error
 
@@ -133,21 +128,3 @@ def _import_open_clip() -> ModuleType:
             'load_clip("clip-small").'
         ) from error
     return open_clip
-
-
-@contextmanager
-def _impatient_hub() -> Iterator[None]:
-    """Where the models' host can't be reached only the cache counts: no minute of trying again."""
-    from huggingface_hub import constants
-
-    before, level = constants.HF_HUB_OFFLINE, logging.root.manager.disable
-    logging.disable(logging.ERROR)  # what went wrong is told in a sentence
-    try:
-        socket.create_connection((urlsplit(constants.ENDPOINT).hostname, 443), timeout=5).close()
-    except OSError:
-        constants.HF_HUB_OFFLINE = True
-    try:
-        yield
-    finally:
-        constants.HF_HUB_OFFLINE = before
-        logging.disable(level)

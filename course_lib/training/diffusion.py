@@ -15,9 +15,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from course_lib.denoising import LATEST, alpha, sigma
 from course_lib.generators.diffusion import Diffusion
 from course_lib.generators.diffusion_networks import DiffusionConfig
-from course_lib.generators.diffusion_steps import LATEST, alpha, sigma
 from course_lib.training.base import Losses
 from course_lib.training.data import Dataset, hold_out, read_pictures, take_batch
 from course_lib.training.descent import DescentRecipe, DescentTraining
