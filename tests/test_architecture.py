@@ -31,7 +31,7 @@ ROOMS = {
     ).split(),
     "widgets": (
         "background sliders latent browser canvas tool blend tools project directions parts labels "
-        "wishes paint_page paint transfer photo_page photo text_page text"
+        "wishes paint_page paint diffuse transfer photo_page photo text_page text"
     ).split(),
     "feedback": "answers pictures diagnosis core poisson gradient_domain segments warping codes "
                 "projection directions histograms transfer wishes guidance".split(),

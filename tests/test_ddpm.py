@@ -1,5 +1,6 @@
 """Official diffusion models: tiny ones of the same layout, against diffusers' own steps."""
 
+import itertools
 import json
 
 import pytest
@@ -57,7 +58,7 @@ def test_our_steps_are_those_of_diffusers(model, diffusers, rng):
     peer.set_timesteps(6)
     numbers = [999, 799, 599, 400, 200, 0]
     x = theirs = torch.randn(1, 3, 16, 16, generator=rng)
-    for number, after in zip(numbers, numbers[1:], strict=False):
+    for number, after in itertools.pairwise(numbers):
         kept, later = peer.alphas_cumprod[number], peer.alphas_cumprod[after]
         noise = model.network(theirs, torch.tensor(number)).sample
         x0 = (theirs - (1 - kept).sqrt() * noise) / kept.sqrt()
@@ -112,7 +113,7 @@ def test_official_models_are_listed_and_offline_a_sentence_says_how_big_they_are
     monkeypatch.setattr("socket.create_connection", lambda *args, **kwargs: _unplugged())
     names = {card.name for card in list_generators()}
     assert OFFICIAL.keys() <= names
-    with pytest.raises(ConnectionError, match="ddpm-cat-256.*455 MB.*go online"):
+    with pytest.raises(ConnectionError, match=r"ddpm-cat-256.*455 MB.*go online"):
         load_generator("ddpm-cat-256", device="cpu")
 
 
