@@ -1,4 +1,4 @@
-"""Trainings of VAE, VQ-VAE-2, RealNVP and Glow: they learn, go on where they stopped, and ship."""
+"""Trainings of VAE, VQ-VAE-2, RealNVP, Glow, diffusion: they learn, go on where they stopped, and ship."""
 
 import argparse
 import copy
@@ -9,7 +9,7 @@ import torch
 
 from course_lib.generators import load_generator
 from course_lib.generators.vqvae import VQVAE, VQVAEConfig
-from course_lib.training import flow, vae, vqvae
+from course_lib.training import diffusion, flow, questions, vae, vqvae
 from course_lib.training.base import Training
 from course_lib.training.export import export
 
@@ -53,16 +53,24 @@ def guessing() -> Training:
     return vqvae.PriorTraining(recipe, pictures(200), model, device=CPU)
 
 
+def clearing() -> Training:
+    recipe = diffusion.DiffusionRecipe(
+        thousands=1, batch=16, resolution=16, channels=(8, 16), told=16, ema_thousands=0.05,
+        held_out=20, learning_rate=0.01, kinds=(("disc",), ("square",)), colors=(("red",),))
+    labels = torch.randint(2, (200, 2), generator=torch.Generator().manual_seed(1))
+    return diffusion.DiffusionTraining(recipe, pictures(200), labels, device=CPU)
+
+
 RUNS = {"vae": autoencoding, "glow": flowing, "realnvp": lambda: flowing(flow.RealNVPTraining),
-        "vqvae": spelling, "prior": guessing}
+        "vqvae": spelling, "prior": guessing, "diffusion": clearing}
 OF = {"vae": "squared error", "glow": "bits per dimension", "realnvp": "bits per dimension",
-      "vqvae": "absolute error", "prior": "bits a word"}
+      "vqvae": "absolute error", "prior": "bits a word", "diffusion": "error"}
 every_run = pytest.mark.parametrize("name", RUNS)
 
 
 @pytest.fixture(autouse=True)
 def same_precision_everywhere(monkeypatch):
-    for module in (vae, flow, vqvae):
+    for module in (diffusion, vae, flow, vqvae):
         monkeypatch.setattr(module, "frozen_precision",
                             lambda device: torch.autocast("cpu", enabled=False))
 
@@ -162,6 +170,34 @@ def test_the_prior_alone_learns():
     moved = {key.split(".")[0] for key, value in training.model.state_dict().items()
              if not torch.equal(value, before[key])}
     assert moved == {"prior"}
+
+
+def test_an_untrained_guess_is_as_good_as_the_best_linear_one():
+    training = clearing()
+    losses = [float(training.loss(training.draw())[0]) for _ in range(20)]
+    assert sum(losses) / len(losses) == pytest.approx(1, abs=0.15)
+
+
+def test_some_pictures_labels_are_left_out_one_by_one_and_together():
+    training = clearing()
+    found = training.left_out(torch.ones(4000, 2, dtype=torch.long))
+    shares = [float((found == torch.tensor(pair)).all(dim=1).float().mean())
+              for pair in ((0, 0), (0, 1), (1, 0))]
+    assert shares == pytest.approx([0.1, 0.1, 0.1], abs=0.02)
+
+
+def test_a_cat_is_named_after_forehead_and_muzzle():
+    shades = [(20, 20, 20), (120, 120, 120), (230, 230, 230), (200, 120, 60), (120, 100, 80),
+              (200, 180, 160)]
+    cats = torch.tensor(shades, dtype=torch.uint8)[:, :, None, None].repeat(1, 1, 64, 64)
+    records = [{"breed_guesses": [["tabby", 0.1]], "grey": False} for _ in shades]
+    records[1]["breed_guesses"] = [["tabby", 0.9]]
+    records[2]["breed_guesses"] = [["Siamese_cat", 0.5]]
+    records[5]["grey"] = True
+    cats[0, :, 43:55] = 220
+    found = questions.cat_words(records, cats)
+    assert found[:, 0].tolist() == [3, 2, 4, 1, 1, 1]
+    assert found[:, 1].tolist() == [1, 2, 3, 4, 5, 0]
 
 
 def test_a_prior_without_its_vqvae_is_refused():

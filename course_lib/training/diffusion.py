@@ -7,7 +7,7 @@ Salimans, "Classifier-Free Diffusion Guidance", 2022, algorithm 1 (labels that a
 """
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -16,15 +16,24 @@ import torch
 from torch import Tensor, nn
 
 from course_lib.denoising import LATEST, alpha, sigma
+from course_lib.generators import load_generator
 from course_lib.generators.diffusion import Diffusion
 from course_lib.generators.diffusion_networks import DiffusionConfig
+from course_lib.metrics import frechet_distance, psnr
 from course_lib.training.base import Losses
 from course_lib.training.data import Dataset, hold_out, read_pictures, take_batch
 from course_lib.training.descent import DescentRecipe, DescentTraining
-from course_lib.training.measuring import Report, report_generator
+from course_lib.training.measuring import Draw, Report, report_generator
 from course_lib.training.objective import frozen_precision
 from course_lib.training.projected import GARMENTS
-from course_lib.training.questions import read_classes
+from course_lib.training.questions import (
+    CAT_COATS,
+    CAT_PATTERNS,
+    Record,
+    cat_words,
+    read_classes,
+    read_labels,
+)
 
 EARLIEST = 0.002
 COLORS = tuple((name,) for name in (
@@ -40,6 +49,8 @@ class DiffusionRecipe(DescentRecipe):
         channels, blocks, told: of the network, as in `DiffusionConfig`.
         kinds, colors: values of the labels' "type" and "color" that are told apart, several to a
             word where they are given as one.
+        words: reads the labels, numbers from 1 on, from records and pictures; the records' own
+            type and colour if None.
         unsaid: share of the pictures of which nothing is said; and of those of which one of the
             two is left out.
     """
@@ -55,12 +66,15 @@ class DiffusionRecipe(DescentRecipe):
     told: int = 128
     kinds: tuple[tuple[str, ...], ...] = ()
     colors: tuple[tuple[str, ...], ...] = ()
+    words: Callable[[Sequence[Record], Dataset], Tensor] | None = None
     unsaid: float = 0.1
 
 
 RECIPES = {
     "clothes": DiffusionRecipe(flip=True, kinds=GARMENTS, colors=COLORS),
-    "cats": DiffusionRecipe(flip=True),
+    "cats": DiffusionRecipe(
+        flip=True, kinds=tuple((name,) for name in CAT_PATTERNS),
+        colors=tuple((name,) for name in CAT_COATS), words=cat_words),
 }
 
 
@@ -81,16 +95,20 @@ class DiffusionTraining(DescentTraining):
         super().__init__(recipe, data, **place)
         if labels is None:
             labels = torch.zeros(len(data), 0, dtype=torch.long)
-        self.labels, self.held_labels = hold_out(labels, recipe.held_out)
+        self.all_labels = labels
+        self.labels, _ = hold_out(labels, recipe.held_out)
 
     @classmethod
     def build(cls, recipe: DiffusionRecipe, options: argparse.Namespace,
               **place) -> "DiffusionTraining":
         """With the labels, where the recipe asks for them."""
+        pictures = read_pictures(options.data, recipe.resolution)
+        if recipe.words is not None:
+            return cls(recipe, pictures, recipe.words(read_labels(options.data), pictures), **place)
         columns = [read_classes(options.data, words, field=field) + 1
                    for field, words in (("type", recipe.kinds), ("color", recipe.colors)) if words]
         labels = torch.stack(columns, dim=1) if columns else None
-        return cls(recipe, read_pictures(options.data, recipe.resolution), labels, **place)
+        return cls(recipe, pictures, labels, **place)
 
     def network(self) -> nn.Module:
         """Of the recipe's size, on the axes of the set's patches."""
@@ -141,19 +159,52 @@ class DiffusionTraining(DescentTraining):
         """Pictures (n, 3, r, r) in [0, 1], of the set's labels."""
         rng = torch.Generator().manual_seed(seed)
         chosen = torch.randint(len(self.labels), (n,), generator=rng)
-        labels = self.labels[chosen]
-        found = []
-        for some, said in zip(self.kept.sample_latent(n, rng=rng).split(25), labels.split(25),
-                              strict=True):
-            found.append(self.kept.decode_said(some, said.to(self.device)))
-        return torch.cat(found).clamp(0, 1)
+        return draw_said(self.kept, self.labels[chosen], rng=rng)
+
+    @torch.no_grad()
+    def held_out_psnr(self, count: int = 20) -> float:
+        """How near photos that training never saw are to what their inverses give back, in dB."""
+        photos = self.held[:count].to(self.device).float() / 255
+        again = self.kept.decode(self.kept.invert(photos))
+        return round(float(psnr(again, photos).mean()), 1)
 
     def facts(self) -> dict:
-        """The network's shape."""
-        return {"config": asdict(self.model.config)}
+        """The network's shape, what is said of each picture, and how exact its inverse is."""
+        return {"config": asdict(self.model.config), "labels": self.all_labels,
+                "held out": self.held_out_psnr()}
 
     @classmethod
     def report(cls, path: Path, state: dict, pictures: Callable[[int], Dataset], run: Path,
                recognized: int | None) -> Report:
-        """As of every generator."""
-        return report_generator(path, cls.settings(state), pictures, run, recognized)
+        """As of every generator, told what the real pictures show; at other steps besides."""
+        labels = state["labels"]
+
+        def draw(generator: Diffusion, chosen: Tensor, rng: torch.Generator) -> Tensor:
+            return draw_said(generator, labels[chosen], rng=rng)
+
+        report = report_generator(path, cls.settings(state), pictures, run, recognized, draw=draw)
+        report.measured["held-out PSNR of the inverse"] = state["held out"]
+        report.measured["frechet by steps"] = {20: report.measured["frechet"]} | {
+            steps: frechet_by_steps(load_generator(path, device="cpu"), steps, pictures, draw)
+            for steps in (10, 50)}
+        return report
+
+
+@torch.no_grad()
+def draw_said(generator: Diffusion, labels: Tensor, *, rng: torch.Generator) -> Tensor:
+    """A sample for each row of labels, (n, 3, r, r) in [0, 1]."""
+    z = generator.sample_latent(len(labels), rng=rng)
+    return torch.cat([
+        generator.decode_said(some, said.to(generator.device))
+        for some, said in zip(z.split(25), labels.split(25), strict=True)]).clamp(0, 1)
+
+
+def frechet_by_steps(
+    generator: Diffusion, steps: int, pictures: Callable[[int], Dataset], draw: Draw,
+    *, count: int = 1000,
+) -> float:
+    """The Fréchet distance of `count` samples from real pictures, in so many steps each."""
+    rng, data = torch.Generator().manual_seed(0), pictures(generator.resolution)
+    chosen = torch.randperm(len(data), generator=rng)[: min(count, len(data) // 2)]
+    fake = draw(generator.with_steps(steps), chosen, rng)
+    return round(frechet_distance(data[chosen].float() / 255, fake), 1)

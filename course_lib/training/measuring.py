@@ -14,6 +14,9 @@ from course_lib.metrics import frechet_distance, sliced_wasserstein
 from course_lib.training.data import Dataset
 from course_lib.training.sheets import save_sheet
 
+Draw = Callable[[Generator, Tensor, torch.Generator], Tensor]
+"""(generator, numbers of real pictures, rng) -> as many samples in [0, 1], told what these show."""
+
 
 @dataclass(frozen=True)
 class Report:
@@ -28,7 +31,7 @@ class Report:
 
 def report_generator(
     path: Path, settings: dict[str, object], pictures: Callable[[int], Dataset], run: Path,
-    recognized: int | None = None, labels: Tensor | None = None,
+    recognized: int | None = None, labels: Tensor | None = None, draw: Draw | None = None,
 ) -> Report:
     """What was measured of a stored generator; sheets to look at into the folder `run`.
 
@@ -37,11 +40,12 @@ def report_generator(
         pictures: the set it learnt from, at a resolution.
         recognized: how many of the sheet's 100 samples a person recognised.
         labels: the class of each picture of the set, for a generator that is told classes.
+        draw: how samples are drawn, where neither of these will do.
     """
     generator = load_generator(path, device="cpu")
     data = pictures(generator.resolution)
-    measured = measure(generator, data, labels=labels)
-    sheet(generator, data, run, classes=0 if labels is None else 1 + int(labels.max()))
+    measured = measure(generator, data, labels=labels, draw=draw)
+    sheet(generator, data, run, classes=0 if labels is None else 1 + int(labels.max()), draw=draw)
     measured |= {"pictures seen": settings["pictures"], "recognized of 100": recognized}
     counted = "not counted" if recognized is None else f"{recognized} of 100 recognised"
     quality = (f"{counted}, distance {measured['distance']} (floor {measured['floor']}), "
@@ -51,7 +55,8 @@ def report_generator(
 
 @torch.no_grad()
 def measure(
-    generator: Generator, data: Dataset, *, pictures: int = 1000, labels: Tensor | None = None
+    generator: Generator, data: Dataset, *, pictures: int = 1000, labels: Tensor | None = None,
+    draw: Draw | None = None,
 ) -> dict[str, object]:
     """Distances to the real pictures, their floors (real against real), times on this machine.
 
@@ -63,7 +68,8 @@ def measure(
     order = torch.randperm(len(data), generator=rng)
     real, held = (data[part].float() / 255 for part in order[: 2 * pictures].chunk(2))
     counts = [pictures] if labels is None else labels[order[:pictures]].bincount().tolist()
-    fake = draw_classes(generator, counts, rng=rng)
+    draw = draw or (lambda generator, _, rng: draw_classes(generator, counts, rng=rng))
+    fake = draw(generator, order[:pictures], rng)
     distance = sliced_wasserstein(real, fake, rng=rng)
     floor = sliced_wasserstein(real, held, rng=rng)
     z, one = generator.sample_latent(16, rng=rng), generator
@@ -115,7 +121,7 @@ def _best(call: Callable[[], object], rounds: int = 7) -> float:
 @torch.no_grad()
 def sheet(
     generator: Generator, data: Dataset, run: Path, *, truncation_psi: float = 0.7,
-    classes: int = 0,
+    classes: int = 0, draw: Draw | None = None,
 ) -> None:
     """100 samples; and eight of them, each above its nearest training picture: no copies?
 
@@ -125,7 +131,10 @@ def sheet(
     rng = torch.Generator().manual_seed(1)
     space, psi = ("w", truncation_psi) if "w" in generator.spaces else ("z", 1.0)
     counts = [len(some) for some in torch.arange(100).tensor_split(max(1, classes))]
-    images = draw_classes(generator, counts, rng=rng, space=space, truncation_psi=psi)
+    if draw is None:
+        images = draw_classes(generator, counts, rng=rng, space=space, truncation_psi=psi)
+    else:
+        images = draw(generator, torch.randperm(len(data), generator=rng)[:100], rng)
     save_sheet(images, run / "samples.png")
     some = images[:: 100 // 8][:8]
     save_sheet(torch.cat([some, nearest(some, data)]), run / "nearest.png", columns=8)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from course_lib.training.data import Dataset
@@ -86,6 +86,54 @@ def muzzle_contrast(images: Tensor) -> Tensor:
     muzzle, forehead = (region(images, *part) for part in ((0.68, 0.85, 0.38, 0.62),
                                                            (0.25, 0.42, 0.35, 0.65)))
     return lightness(muzzle).mean(dim=(1, 2)) - lightness(forehead).mean(dim=(1, 2))
+
+
+CAT_PATTERNS = ("plain", "tabby", "white muzzle", "Siamese")
+CAT_COATS = ("black", "grey", "white", "ginger", "brown", "cream")
+
+
+def cat_words(records: Sequence[Record], pictures: Dataset) -> Int64[Tensor, "pictures 2"]:
+    """A cat's pattern and coat, numbers from 1 on, in the order above; 0 for none.
+
+    The coat is named after the median colour of the forehead; the pattern after the muzzle, where
+    it is much lighter, else after the breed that was guessed. Both are rough.
+    """
+    found = []
+    striped_ones = striped(records, pictures)
+    for part, known, stripes in zip(pictures.split(512), _parts(records, 512),
+                                    striped_ones.split(512), strict=True):
+        images = part.float() / 255
+        forehead = region(images, 0.28, 0.45, 0.33, 0.67).flatten(2).median(dim=2).values
+        found += [
+            (_pattern(record, contrast, stripe), 0 if record["grey"] else _coat(*color))
+            for record, contrast, stripe, color in zip(
+                known, muzzle_contrast(images).tolist(), stripes.tolist(), forehead.tolist(),
+                strict=True)
+        ]
+    return torch.tensor(found)
+
+
+def _parts(records: Sequence[Record], size: int) -> list[Sequence[Record]]:
+    return [records[start : start + size] for start in range(0, len(records), size)]
+
+
+def _pattern(record: Record, contrast: float, striped: float) -> int:
+    if record["breed_guesses"][0][0] == "Siamese_cat":
+        return 4
+    if contrast > 0.2:
+        return 3
+    return 2 if striped == 1 else 1
+
+
+def _coat(red: float, green: float, blue: float) -> int:
+    light, warm = 0.299 * red + 0.587 * green + 0.114 * blue, red - blue
+    if light < 0.24:
+        return 1
+    if warm > 0.22:
+        return 4
+    if warm > 0.11:
+        return 5 if light < 0.53 else 6
+    return 3 if light > 0.67 else 2
 
 
 def background_lightness(images: Tensor) -> Tensor:
