@@ -1,4 +1,4 @@
-"""Trainings of VAE, VQ-VAE-2, RealNVP, Glow, diffusion: they learn, go on where they stopped, and ship."""
+"""Trainings of VAE, VQ-VAE-2, flows, diffusion: they learn, go on where they stopped, and ship."""
 
 import argparse
 import copy
@@ -55,7 +55,7 @@ def guessing() -> Training:
 
 def clearing() -> Training:
     recipe = diffusion.DiffusionRecipe(
-        thousands=1, batch=16, resolution=16, channels=(8, 16), told=16, ema_thousands=0.05,
+        thousands=2, batch=32, resolution=16, channels=(32,), told=16, ema_thousands=0.05,
         held_out=20, learning_rate=0.01, kinds=(("disc",), ("square",)), colors=(("red",),))
     labels = torch.randint(2, (200, 2), generator=torch.Generator().manual_seed(1))
     return diffusion.DiffusionTraining(recipe, pictures(200), labels, device=CPU)
