@@ -63,7 +63,7 @@ def sdedit(
     *,
     noise: float = 0.5,
     mask: Bool[Tensor, "r r"] | None = None,
-    pull: float = 1.0,
+    pull: float = 0.5,
     rounds: int = 1,
     rng: torch.Generator,
     callback: Callback | None = None,
@@ -77,8 +77,8 @@ def sdedit(
         noise: t where the way back begins, in (0, 1]: about 0.3 keeps to the input, 0.7 is free,
             1 knows nothing of it but what mask and constraints say.
         mask: where the answer may differ from the input, (r, r); everywhere if None.
-        pull: how far constraints move the picture at each step, in deviations of the noise that
-            is left; 0 for not at all.
+        pull: how far constraints move the picture at each step, beside the noise that is left and
+            the error that is: 0 for not at all, at most 1, since larger steps overshoot.
         rounds: how often each step is gone. After each but the last as much noise as it took away
             is added anew, so that what is inside the mask and what is outside grow together.
         rng: of the noise.
@@ -91,7 +91,7 @@ def sdedit(
     generator.require_capability("predict")
     generator.require_pictures(image)
     require_number(noise, "noise", above=0, most=1)
-    require_number(pull, "pull", least=0)
+    require_number(pull, "pull", least=0, most=1)
     require_count(rounds, "rounds")
     require_rng(rng)
     if mask is not None:
@@ -129,7 +129,7 @@ def inpaint(
     mask: Bool[Tensor, "r r"],
     constraints: Sequence[Constraint] = (),
     *,
-    pull: float = 1.0,
+    pull: float = 0.5,
     rounds: int = 4,
     rng: torch.Generator,
     callback: Callback | None = None,

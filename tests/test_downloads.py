@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from course_lib.weights import REMOTE, RemoteWeights, fetch_weights
-from course_lib.weights.downloads import CONVERTED, NVIDIA
+from course_lib.weights.downloads import BIGGAN, CONVERTED, NVIDIA
 
 CONTENT = bytes(range(256)) * 2000  # half a megabyte
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
@@ -123,9 +123,9 @@ def test_a_file_put_there_by_hand_is_taken(card, cache, server):
 def test_each_registered_file_says_where_it_is_how_large_and_under_which_license():
     assert {"ffhq", "afhq-cat", "afhq-dog", "afhq-wild", "church", "car"} <= REMOTE.keys()
     for name, one in REMOTE.items():
-        assert one.name == name and one.family == "stylegan2"
-        assert one.url.startswith((NVIDIA, CONVERTED)) and one.file_name in one.url
-        assert 10**8 < one.bytes < 10**9 and one.resolution in (256, 512, 1024)
+        assert one.name == name and one.family in ("stylegan2", "biggan")
+        assert one.url.startswith((NVIDIA, CONVERTED, BIGGAN)) and one.file_name in one.url
+        assert 10**8 < one.bytes < 10**9 and one.resolution in (128, 256, 512, 1024)
         assert one.sha256 is None or re.fullmatch("[0-9a-f]{64}", one.sha256)
         # A size is exact only where the digest shows that the very file was seen.
         assert (one.bytes % 1_000_000 == 0) == (one.sha256 is None)

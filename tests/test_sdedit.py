@@ -139,7 +139,7 @@ def test_it_can_be_watched_and_ended(gaussian):
 
 
 @pytest.mark.parametrize("change, sentence", [
-    ({"noise": 0.0}, "noise"), ({"noise": 1.2}, "noise"), ({"pull": -1.0}, "pull"),
+    ({"noise": 0.0}, "noise"), ({"noise": 1.2}, "noise"), ({"pull": 1.5}, "pull"),
     ({"rounds": 0}, "rounds"), ({"rng": 0}, "rng"),
     ({"mask": torch.ones(4, 4, dtype=torch.bool)}, "mask"),
     ({"constraints": [Drag(torch.tensor([[2.0, 2]]), torch.tensor([[3.0, 2]]))]}, "WarpStroke"),

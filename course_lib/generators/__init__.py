@@ -50,12 +50,12 @@ def list_generators() -> Cards:
     shipped = [card for card in cards if card.family in FAMILIES]
     remote = [
         Card(one.name, one.family, one.resolution, one.bytes, one.license,
-             f"downloaded when loaded, from {one.source}")
+             f"downloaded when loaded, from {one.source}", remote=True)
         for one in REMOTE.values()
     ]
     remote += [
         Card(one.name, "diffusion", one.resolution, one.bytes, one.license,
-             f"downloaded when loaded, from {one.hub} on the Hugging Face hub")
+             f"downloaded when loaded, from {one.hub} on the Hugging Face hub", remote=True)
         for one in OFFICIAL.values()
     ]
     return Cards(shipped + remote)

@@ -5,8 +5,10 @@ public repositories give for NVIDIA's file. `church` and `car` are published by 
 TensorFlow pickles only, so these are somebody's conversion to the alternative .pt layout; digest
 and size are those in the Git LFS pointers that its host shows. For the three `afhq` files no
 digest was found that is surely of NVIDIA's own files; their size is that of a mirror's copies,
-rounded to millions. Not verified: that the addresses still answer, and that the files agree,
-since none of them was downloaded when this table was written.
+rounded to millions. The three `biggan-deep` files are DeepMind's weights as they were converted
+for pytorch-pretrained-BigGAN, whose read-me gives their sizes. Not verified: that the addresses
+still answer, and that the files agree, since none of them was downloaded when this table was
+written.
 """
 
 import logging
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     import requests
 
 NVIDIA = "https://nvlabs-fi-cdn.nvidia.com/stylegan2-ada-pytorch/pretrained"
+BIGGAN = "https://s3.amazonaws.com/models.huggingface.co/biggan"
 CONVERTED = ("https://huggingface.co/ZeqiangLai/StyleGAN2/resolve/"
              "bb4e00dc8ac0afbb9e0a5b6f72754c679673ee2e")
 PATIENCE = (10, 60)  # seconds for a server to answer, and between two pieces
@@ -81,6 +84,13 @@ def _converted(name: str, resolution: int, file: str, count: int, sha256: str) -
     )
 
 
+def _biggan(name: str, resolution: int, count: int) -> RemoteWeights:
+    return RemoteWeights(
+        name, "biggan", resolution, f"{BIGGAN}/{name}-pytorch_model.bin", count, None,
+        "Apache 2.0, as DeepMind's on TensorFlow Hub", "huggingface/pytorch-pretrained-BigGAN",
+    )
+
+
 REMOTE: dict[str, RemoteWeights] = {one.name: one for one in (
     _official("ffhq", 1024, "ffhq.pkl", 381_624_121,
               "a205a346e86a9ddaae702e118097d014b7b8bd719491396a162cca438f2f524c"),
@@ -91,6 +101,9 @@ REMOTE: dict[str, RemoteWeights] = {one.name: one for one in (
                "596f59f0ab72d3d5e821846dbf53fff0406c0103ff4fa46ae0a2508d80b3a2d0"),
     _converted("car", 512, "stylegan2-car-config-f.pt", 123_949_595,
                "c69f161fd576801027cbaa8b09142b5dd9f508034b2d0f4a2a0cdcbc1d587c9c"),
+    _biggan("biggan-deep-128", 128, 201_000_000),
+    _biggan("biggan-deep-256", 256, 224_000_000),
+    _biggan("biggan-deep-512", 512, 225_000_000),
 )}
 
 

@@ -126,7 +126,7 @@ class DiffuseTool(Tool):
         found = sdedit(
             self._told(state), picture[None].to(self.generator.device), constraints,
             noise=state.noise / 100, mask=_grown(ink) if state.local and ink.any() else None,
-            pull=0.5, rng=torch.Generator().manual_seed(state.seed), callback=self._watch)
+            rng=torch.Generator().manual_seed(state.seed), callback=self._watch)
         self._solved = state, found
         return found
 

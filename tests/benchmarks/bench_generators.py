@@ -5,7 +5,6 @@ from collections.abc import Iterator
 import torch
 
 from course_lib.generators import list_generators, load_generator
-from course_lib.weights import REMOTE
 from tests.benchmarks.timing import median_seconds, peak_megabytes
 
 Row = tuple[str, str, float, None, None, float | None]
@@ -14,7 +13,7 @@ Row = tuple[str, str, float, None, None, float | None]
 def rows(device: torch.device | str) -> Iterator[Row]:
     """For each shipped model: loading, and drawing 1 and 16 pictures."""
     for card in list_generators():
-        if card.name in REMOTE:
+        if card.remote:
             continue
         name, size = card.name, f"{card.resolution}²"
         (loading,) = median_seconds(lambda name=name: load_generator(name, device=device))
