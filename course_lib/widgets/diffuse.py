@@ -70,9 +70,7 @@ class DiffuseTool(Tool):
         generator.require_capability("predict")
         self.generator = generator
         if picture is None:
-            code = generator.sample_latent(1, rng=torch.Generator().manual_seed(0))
-            with torch.no_grad():
-                picture = generator.decode(code)[0].clamp(0, 1).cpu()
+            picture = _sample(generator)
         first = DiffuseState(self._fitted(picture), **state)
         self._solved: tuple[DiffuseState, Denoised] | None = None
         side, screen = generator.resolution, {"max_size": (height, height)}
@@ -182,6 +180,14 @@ class DiffuseTool(Tool):
                     value=state.guidance, min=0, max=6, step=0.5, description="guidance", **late),
             }
         return controls
+
+
+@torch.no_grad()
+def _sample(generator: Generator) -> Float[Tensor, "3 r r"]:
+    """A picture to begin with, of the first kind where there are any."""
+    told = generator.with_label(0) if generator.config.kinds else generator
+    code = told.sample_latent(1, rng=torch.Generator().manual_seed(20))
+    return told.decode(code)[0].clamp(0, 1).cpu()
 
 
 def _grown(ink: Bool[Tensor, "r r"]) -> Bool[Tensor, "r r"]:

@@ -25,7 +25,7 @@ def test_a_stroke_is_taken_up_and_the_guesses_are_shown(lab, tool):
     wait_for_note(answer, "steps back")
     before, guesses = answer.pixels(), film.pixels()
     painted = answer.painted
-    pad.drag((100.0, 150.0), (200.0, 150.0))
+    pad.drag((22.0, 30.0), (42.0, 30.0))
     answer.wait_for_picture(painted)
     wait_for_note(answer, "steps back")
     assert changed(before, answer.pixels()).any() and changed(guesses, film.pixels()).any()
