@@ -16,8 +16,11 @@ from course_lib.denoising import (
     sigma,
     way_back,
 )
+from course_lib.generators import load_generator
 from course_lib.generators.diffusion import Diffusion
 from course_lib.generators.diffusion_networks import DiffusionConfig, PatchAxes, waves
+from course_lib.images import load_image
+from course_lib.metrics import psnr
 from course_lib.weights import StoredWeights
 
 SMALL = DiffusionConfig(16, 4, (16, 24), 1, 16, ("hat", "sock", "coat"), ("red", "blue"))
@@ -279,3 +282,66 @@ def test_a_model_without_words_says_so(rng):
     model = small(rng, DiffusionConfig(16, 4, (16,), 1, 16))
     with pytest.raises(ValueError, match="trained without labels"):
         model.with_label(0)
+
+
+# ---- what ships
+
+@pytest.fixture(scope="module")
+def cats():
+    return load_generator("cats-diffusion", device="cpu")
+
+
+@pytest.fixture(scope="module")
+def photographs():
+    return torch.cat([F.interpolate(load_image(name)[None], size=[64, 64], mode="area")
+                      for name in ("british", "tabby")])
+
+
+@pytest.fixture(scope="module")
+def noise(cats, photographs):
+    return cats.invert(photographs)
+
+
+def brightness(images: torch.Tensor, rows: slice, columns: slice) -> torch.Tensor:
+    return images[:, :, rows, columns].mean(dim=(1, 2, 3))
+
+
+def detail(images: torch.Tensor) -> torch.Tensor:
+    """Eyes, whiskers, outlines: what differs from its surroundings of 9 x 9; (batch, pixels)."""
+    gray = images.mean(dim=1, keepdim=True)
+    return (gray - F.avg_pool2d(gray, 9, stride=1, padding=4)).flatten(1)
+
+
+def test_photographs_are_given_back(cats, photographs, noise):
+    assert (psnr(cats.decode(noise), photographs) > 34).all()
+
+
+@pytest.mark.parametrize("word, darker", [("black", True), ("white", False)])
+def test_a_word_changes_the_forehead_and_the_cat_stays(word, darker, cats, photographs, noise):
+    said = cats.with_label(None, color=word).with_guidance(2).decode(noise).clamp(0, 1)
+    forehead = slice(18, 29), slice(22, 42)
+    change = brightness(said, *forehead) - brightness(photographs, *forehead)
+    assert (change < -0.05).all() if darker else (change > 0.05).all()
+    for before, after in zip(detail(photographs), detail(said), strict=True):
+        assert torch.corrcoef(torch.stack([before, after]))[0, 1] > 0.6
+
+
+def test_a_white_muzzle_is_lighter_beside_the_forehead_than_it_was(cats, photographs, noise):
+    said = cats.with_label("white muzzle").with_guidance(3).decode(noise).clamp(0, 1)
+    gained = []
+    for images in (photographs, said):
+        gained.append(brightness(images, slice(43, 55), slice(24, 40))
+                      - brightness(images, slice(16, 27), slice(22, 42)))
+    assert (gained[1] - gained[0] > 0.08).all()
+
+
+def test_a_garment_is_dyed_by_a_word():
+    clothes = load_generator("clothes-diffusion", device="cpu").with_label("t-shirt", color="blue")
+    z = clothes.sample_latent(1, rng=torch.Generator().manual_seed(20))
+    blue = clothes.decode(z).clamp(0, 1)
+    again = clothes.with_label(None).invert(blue)
+    red = clothes.with_label("t-shirt", color="red").with_guidance(2).decode(again)
+    middle = slice(24, 44), slice(24, 44)
+    for image, channel in ((blue, 2), (red, 0)):
+        color = image[0, :, *middle].mean(dim=(1, 2))
+        assert int(color.argmax()) == channel
