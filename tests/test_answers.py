@@ -15,7 +15,7 @@ import torch
 
 from assignments.grading import remote
 from course_lib.blending import blend_poisson
-from course_lib.feedback import answers, directions, gradient_domain, guidance, warping, wishes
+from course_lib.feedback import answers, gradient_domain, guidance, recipes, wishes
 from course_lib.feedback.answers import Refused, as_tensor, ask, lost_gradient, plain
 from course_lib.feedback.core import NotThereYet
 from course_lib.feedback.diagnosis import Check, diagnose
@@ -224,10 +224,10 @@ def test_a_recipe_holds_names_and_numbers_in_any_clothes(way):
 
 
 RECIPES = [
-    (directions.find_fault_in_edit, lambda: ("ginger coat", "pca", 2, 3.0, range(4, 10))),
-    (directions.find_fault_in_edit, lambda: ("ginger coat", np.str_("pca"), np.int64(2),
+    (recipes.find_fault_in_edit, lambda: ("ginger coat", "pca", 2, 3.0, range(4, 10))),
+    (recipes.find_fault_in_edit, lambda: ("ginger coat", np.str_("pca"), np.int64(2),
                                          torch.tensor(3.0), np.arange(4, 10))),
-    (warping.find_fault_in_warp, lambda: (
+    (recipes.find_fault_in_warp, lambda: (
         "camera", torch.tensor([[100, 90], [150, 90], [125, 60], [40, 200]]),
         np.array([[100, 90], [150, 90], [125, 40], [40, 200]]), "affine", np.float32(2))),
 ]

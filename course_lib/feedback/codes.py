@@ -1,16 +1,12 @@
 """Checks of codes (a3): styles mixed, a way between two, and a mix of one's own."""
 
-from collections.abc import Callable
-from functools import cache
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from course_lib.feedback.answers import ask, plain
 from course_lib.feedback.diagnosis import Check, Demand, Mistake
-from course_lib.generators import load_generator
-from course_lib.generators.base import Generator
+from course_lib.feedback.recipes import find_fault_in_mix
 
 
 def mix_checks(rng: torch.Generator) -> list[Check]:
@@ -78,42 +74,7 @@ def _slerp(a: Tensor, b: Tensor, t: float, *, divide: bool = True, angle: str = 
     return way / theta.sin() if divide else way
 
 
-@cache
-def _cats() -> Generator:
-    return load_generator("cats-128", device="cpu")
-
-
 def own_checks(rng: torch.Generator) -> list[Demand]:
     """Part 6: a mix of styles of one's own."""
     return [Demand("your cat has something of both codes, and is not the tool's first",
                    find_fault_in_mix)]
-
-
-@torch.no_grad()
-def find_fault_in_mix(my_mix: Callable) -> str | None:
-    """What keeps the recipe of a student's own mix of styles from being one, if anything does."""
-    recipe = plain(ask(my_mix))
-    if not isinstance(recipe, list) or len(recipe) != 4:
-        return "Return four numbers: seed, second_seed, truncation_psi and crossover."
-    seed, second, psi, crossover = recipe
-    if any(isinstance(one, float) for one in (seed, second, crossover)):
-        return "Seeds and crossover are whole numbers."
-    if (seed, second) == (0, 1):
-        return "Those are the seeds that the tool starts with: find two cats that you like."
-    if seed == second:
-        return "Both seeds are the same, so there is nothing to mix: take two."
-    if not 0 < psi <= 1.2:
-        return f"truncation_psi is {psi:g}: at 0 all are the mean cat, above 1.2 few are cats."
-    generator = _cats()
-    if not 0 < crossover < generator.num_ws:
-        return (f"crossover is {crossover}: from 1 to {generator.num_ws - 1}, so that both codes "
-                f"have a say.")
-    codes = torch.cat([generator.sample_latent(1, space="w_plus", truncation_psi=psi,
-                                               rng=torch.Generator().manual_seed(one))
-                       for one in (seed, second)])
-    mixed = torch.cat([codes[0, :crossover], codes[1, crossover:]])[None]
-    a, b, c = generator.decode(torch.cat([codes, mixed]), space="w_plus")
-    if min((c - a).abs().mean(), (c - b).abs().mean()) < 0.01:
-        return ("The mix looks like one of the two: move the crossover towards the middle, or take "
-                "cats that differ more.")
-    return None

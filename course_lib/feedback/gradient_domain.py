@@ -3,10 +3,8 @@
 from collections.abc import Callable
 
 import torch
-from skimage.draw import polygon2mask
 from torch import Tensor
 
-from course_lib.feedback.answers import ask, plain
 from course_lib.feedback.core import Feedback, Part
 from course_lib.feedback.diagnosis import Check, Demand, Mistake
 from course_lib.feedback.poisson import (
@@ -16,8 +14,8 @@ from course_lib.feedback.poisson import (
     row_checks,
     toy_checks,
 )
+from course_lib.feedback.recipes import find_fault_in_blend
 from course_lib.gradients import gradient
-from course_lib.images import load_image, sample_names
 
 
 def _edge_checks(rng: torch.Generator) -> list[Check]:
@@ -123,46 +121,9 @@ def _step(S: Tensor, h: Tensor, v: Tensor, beta: float, *, axes: tuple = (1, 1),
     return torch.fft.ifft2(torch.fft.fft2(right) / below).real
 
 
-START = ("chelsea", "coffee", (61, 21))
-
-
 def _own_checks(rng: torch.Generator) -> list[Demand]:
     return [Demand("your region lies in the source, lands in the target, and is your own",
-                   find_fault_in_edit)]
-
-
-def find_fault_in_edit(my_edit: Callable) -> str | None:
-    """What keeps the recipe of a student's own blend from being one, if anything does."""
-    recipe = plain(ask(my_edit))
-    if not isinstance(recipe, list) or len(recipe) != 5:
-        return ("Return five things: the names of the source and the target, the lasso, the "
-                "offset and the gradients.")
-    source, target, lasso, offset, gradients = recipe
-    for name in (source, target):
-        if name not in sample_names():
-            return f"There is no sample photo called {name!r}: take one of {sample_names()}."
-    if gradients not in ("source", "mixed", "average"):
-        return f'gradients is {gradients!r}: take "source", "mixed" or "average".'
-    source, target = load_image(source, size=200), load_image(target, size=320)
-    height, width = source.shape[1:]
-    if any(not (-1 <= x <= width and -1 <= y <= height) for x, y in lasso):
-        return (f"The lasso leaves the source, which is {width} wide and {height} high: points "
-                f"are (x, y), columns first.")
-    region = polygon2mask((height, width), [(y, x) for x, y in lasso]) if len(lasso) > 2 else []
-    y, x = torch.as_tensor(region).nonzero().T if len(region) else torch.zeros(2, 0)
-    if len(x) < 150:
-        return (f"The lasso holds {len(x)} pixels, too few to see: draw around something, with "
-                f"at least three corners.")
-    x, y = x + offset[0], y + offset[1]
-    inside = (x >= 0) & (y >= 0) & (x < target.shape[2]) & (y < target.shape[1])
-    if inside.float().mean() < 0.5:
-        return ("Most of your region lands outside the target: the offset is where the source's "
-                "top left corner goes, (x, y) in pixels of the target.")
-    if inside.sum() > 0.6 * target[0].numel():
-        return "Your region covers most of the target, so nothing is left to blend with."
-    if (recipe[0], recipe[1], tuple(offset)) == START:
-        return "That is the edit that the tool starts with: drag, draw, choose, and make it yours."
-    return None
+                   find_fault_in_blend)]
 
 
 def _gray_checks(rng: torch.Generator) -> list[Check]:

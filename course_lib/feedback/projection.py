@@ -4,63 +4,18 @@ The loop is tried on a toy generator whose best code is known; the rest are form
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from course_lib.feedback.answers import lost_gradient
 from course_lib.feedback.codes import mix_checks, own_checks, slerp_checks
 from course_lib.feedback.core import Feedback, Part
 from course_lib.feedback.diagnosis import Check, Demand, Mistake
+from course_lib.feedback.toys import ToyEncoder, ToyGenerator, negative_loss
 from course_lib.generators.base import Generator
 from course_lib.losses import pixel_loss
-from course_lib.shapes import Image, Latent
-
-
-class ToyGenerator(Generator):
-    """Pictures 0.5 + Σ z_i B_i of a few random patterns: one code is best, and easily found.
-
-    A code of the space "double" counts twice.
-    """
-
-    spaces = ("z", "double")
-
-    def __init__(self, rng: torch.Generator):
-        super().__init__()
-        self.name, self.resolution, self.z_dim = "toy", 4, 6
-        patterns = torch.linalg.qr(torch.randn(48, 6, generator=rng)).Q
-        self.patterns = nn.Parameter(0.5 * patterns.T.reshape(6, 3, 4, 4))
-
-    def decode(self, latent: Latent, *, space: str = "z", noise: object = None) -> Image:
-        """(batch, 6) -> (batch, 3, 4, 4)."""
-        self.require_latent(latent, space)
-        times = 2 if space == "double" else 1
-        return 0.5 + times * torch.einsum("bz,zchw->bchw", latent, self.patterns)
-
-    def features(self, latent: Latent, layer: str, *, space: str = "z") -> Tensor:
-        """The picture itself: there are no layers."""
-        return self.decode(latent, space=space)
-
-
-class ToyEncoder(nn.Module):
-    """Photos (batch, 3, 4, 4) in [0, 1] -> three rows of five numbers, linearly."""
-
-    space = "w_plus"
-
-    def __init__(self, rng: torch.Generator):
-        super().__init__()
-        self.weights = nn.Parameter(torch.randn(48, 15, generator=rng))
-
-    def forward(self, photos: Image) -> Latent:
-        """Rows of w_plus."""
-        if photos.ndim != 4:
-            raise ValueError("one photo is no batch: pass photo[None].")
-        return (photos.flatten(1) @ self.weights).unflatten(1, (3, 5))
-
-
-def negative_loss(image: Image, target: Image) -> Tensor:
-    """How far a picture is from the target's negative: (batch,)."""
-    return pixel_loss(image, 1 - target)
 
 
 def _distance_checks(rng: torch.Generator) -> list[Check]:
@@ -228,8 +183,7 @@ def _stroke_checks(rng: torch.Generator) -> list[Check | Demand]:
     question = (image, mask, color)
     return [Check("a stroke costs the mean squared distance from its colour, over its pixels",
                   question, off(image, color)[:, mask].mean(1), mistakes, kind="curve"),
-            Demand("the loss can be followed downhill",
-                   lambda function: lost_gradient(function, question))]
+            Demand("the loss can be followed downhill", partial(lost_gradient, question=question))]
 
 
 def _change_checks(rng: torch.Generator) -> list[Check]:

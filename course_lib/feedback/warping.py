@@ -8,15 +8,12 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from course_lib.feedback.answers import ask, plain
 from course_lib.feedback.core import Feedback, Part
 from course_lib.feedback.diagnosis import Check, Demand, Mistake
 from course_lib.feedback.poisson import random_picture
+from course_lib.feedback.recipes import find_fault_in_warp
 from course_lib.feedback.segments import segment_checks
-from course_lib.images import load_image, sample_names
-from course_lib.warping import KINDS, deform_points, warp_mls
-
-START = ("chelsea", [[120, 82], [226, 97], [186, 182]])
+from course_lib.warping import deform_points, warp_mls
 
 
 def _weight_checks(rng: torch.Generator) -> list[Check]:
@@ -237,39 +234,6 @@ def _areas(f: Tensor, *, sign: int = -1, lengths: bool = False) -> Tensor:
 def _own_checks(rng: torch.Generator) -> list[Demand]:
     return [Demand("your handles lie in the photo, drag something, and fold little of it",
                    find_fault_in_warp)]
-
-
-def find_fault_in_warp(my_warp: Callable) -> str | None:
-    """What keeps the recipe of a student's own warp from being one, if anything does."""
-    recipe = plain(ask(my_warp))
-    if not isinstance(recipe, list) or len(recipe) != 5:
-        return "Return five things: the photo's name, handles, their targets, kind and falloff."
-    name, handles, targets, kind, falloff = recipe
-    if name not in sample_names():
-        return f"There is no sample photo called {name!r}: take one of {sample_names()}."
-    if kind not in KINDS:
-        return f"kind is {kind!r}: take one of {', '.join(map(repr, KINDS))}."
-    if len(handles) < 3 or len(handles) != len(targets):
-        return (f"There are {len(handles)} handles and {len(targets)} targets: take at least "
-                f"three handles, and one target for each.")
-    height, width = load_image(name, size=320).shape[1:]
-    if any(not (0 <= x < width and 0 <= y < height) for x, y in handles):
-        return (f"A handle lies outside the photo, which is {width} wide and {height} high: "
-                f"points are (x, y), columns first.")
-    p, q = torch.tensor(handles).float(), torch.tensor(targets).float()
-    if (p - q).norm(dim=1).max() < 3:
-        return "No handle moves by as much as three pixels: drag one."
-    if (p - q).norm(dim=1).min() > 3:
-        return "Every handle moves: set a few more that stay, to hold the rest in place."
-    y, x = torch.meshgrid(*map(torch.arange, (height, width)), indexing="ij")
-    places = torch.stack([x, y], dim=-1).reshape(-1, 2).float()
-    moved = deform_points(places, p, q, kind=kind, falloff=float(falloff))
-    moved = moved.reshape(height, width, 2)
-    if (_areas(moved) < 0).double().mean() > 0.05:
-        return "More than a twentieth of the picture is folded over: drag less far."
-    if (name, targets) == START:
-        return "That is the warp that the tool starts with: make it yours."
-    return None
 
 
 check = Feedback("a2_warping", {
