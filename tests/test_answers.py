@@ -285,12 +285,15 @@ UNUSUAL = {
         np.isin(np.arange(codes.shape[1]), rows)[:, None], codes + strength * direction, codes)
         [:, ::-1].copy()[:, ::-1],
     ("directions", 5): stacked_normal,
-    ("warping", 1): lambda v, p, a: (torch.cdist(v.double(), p.double()).square() + 1e-20)
-        .pow(-a).T.div((torch.cdist(v.double(), p.double()).square() + 1e-20).pow(-a).sum(1)).T,
-    ("warping", 2): lambda v, p, q, w: [
-        torch.cat([place, torch.ones(1)]) @ torch.linalg.lstsq(
-            row.sqrt()[:, None] * torch.cat([p, torch.ones(len(p), 1)], 1),
-            row.sqrt()[:, None] * q).solution for place, row in zip(v, w, strict=True)],
+    ("warping", 1): lambda v, p, a, width: torch.stack([
+        torch.hypot((v[:, None] - p)[..., 0] + turn, (v[:, None] - p)[..., 1])
+        for turn in (-width, 0, width)]).amin(0).double().clamp(min=1e-10)
+        .log().mul(-2 * a).softmax(dim=1),
+    ("warping", 2): lambda v, p, q, w: [torch.stack([
+        torch.stack([place[axis], torch.ones(())]) @ torch.linalg.lstsq(
+            row.sqrt()[:, None] * torch.stack([p[:, axis], torch.ones(len(p))], 1),
+            row.sqrt()[:, None] * q[:, axis:axis + 1]).solution[:, 0] for axis in (0, 1)])
+        for place, row in zip(v, w, strict=True)],
     ("gradient_domain", 4): lambda x, y: (x - (x * (g := y.sum(1, keepdim=True))).sum(0) * g
         / g.square().sum(0).clamp(min=1e-12)).numpy().astype(">f8", order="F"),
     ("projection", "E2"): lambda old, new: np.array([float(

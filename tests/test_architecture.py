@@ -35,7 +35,7 @@ ROOMS = {
     ).split(),
     "feedback": (
         "answers pictures diagnosis core toys recipes wishes sealed poisson gradient_domain "
-        "segments warping codes projection directions histograms transfer guidance"
+        "segments morphs warping codes projection directions histograms transfer guidance"
     ).split(),
     "weights": "files checkpoints unpickling flattening downloads hub".split(),
     "guidance": "axes strokes drag energy candidates editing".split(),
