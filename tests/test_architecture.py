@@ -34,8 +34,9 @@ ROOMS = {
         "wishes paint_page paint diffuse transfer photo_page photo text_page text"
     ).split(),
     "feedback": (
-        "answers pictures diagnosis core toys recipes wishes sealed poisson gradient_domain "
-        "segments morphs warping codes projection directions histograms transfer guidance"
+        "answers pictures showcase diagnosis core toys recipes wishes sealed poisson "
+        "gradient_domain segments morphs warping codes projection directions histograms "
+        "transfer guidance"
     ).split(),
     "weights": "files checkpoints unpickling flattening downloads hub".split(),
     "guidance": "axes strokes drag energy candidates editing".split(),

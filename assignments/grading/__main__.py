@@ -5,7 +5,7 @@ import os
 import sys
 from pathlib import Path
 
-from assignments.grading import collecting, edition, grade, gradescope, handout
+from assignments.grading import collecting, edition, gallery, grade, gradescope, handout
 from assignments.grading.confinement import KINDS, ConfinementError
 from assignments.grading.course import HERE, Course, CourseError
 from assignments.grading.display import printable
@@ -54,6 +54,10 @@ def parser() -> argparse.ArgumentParser:
     entry.add_argument("students", nargs="*", help="default: all that are graded")
     entry.add_argument("--jobs", type=int, default=os.cpu_count(), help="pages at once")
     entry.add_argument("--page-seconds", type=float, default=60, help="to give up a page after")
+    entry = command("gallery", gallery.gallery, "make the class's page of results, without names")
+    entry.add_argument("assignment")
+    entry.add_argument("to", type=Path, help="a new folder")
+    entry.add_argument("--names", action="store_true", help="with the students' names")
     entry = command("export", grade.export, "write all grades and flags to a CSV file")
     entry.add_argument("to", type=Path)
     entry = command("gradescope", gradescope.build, "write an autograder zip for Gradescope")
