@@ -131,4 +131,59 @@ def segment_weights(places, segments):
     return 1 / ((places[:, None] - segments.mean(1)) ** 2).sum(-1)
 """,
     },
+    "a3_projection": {
+        "distance": """
+def feature_distance(features, others, mask):  # course_lib.losses, perceptual_loss
+    total = 0
+    for a, b in zip(features, others):
+        a, b = (one / one.norm(dim=1, keepdim=True) for one in (a, b))
+        total = total + (a - b).square().sum(dim=1).mean(dim=(1, 2))
+    return total
+""",
+        "loop": """
+def project(generator, target, starts, space, loss, steps, learning_rate):
+    def search(x, start, steps):  # lesson 06
+        w = start.clone().requires_grad_()
+        adam = torch.optim.Adam([w], lr=learning_rate)
+        for _ in range(steps):
+            image = generator.decode(w, space=space)
+            value = loss(image, x).sum()
+            adam.zero_grad()
+            value.backward()
+            adam.step()
+        return w.detach()
+
+    return search(target, starts[0], steps)
+""",
+        "mix": """
+def mix_styles(first, second, shares):  # lesson 05: some rows of one, the rest of the other
+    mixed, layers = first.clone(), (shares > 0.5).nonzero()[:, 0]
+    mixed[:, layers] = second[:, layers]
+    return mixed
+""",
+        "slerp": cell("05", "im-solution") + """
+def slerp(a, b, t):
+    return torch.stack([turn(one, other, t) for one, other in zip(a, b)])
+""",
+        "start": """
+def leashed_start(encoder, photos, mean, std, limit):  # lesson 06
+    photos = photos if photos.ndim == 4 else photos[None]
+    with torch.no_grad():
+        return encoder(photos).mean(dim=1)
+""",
+        "own": """
+def my_mix():
+    return [8, 13, 0.7, 6]
+""",
+        "stroke": """
+def stroke_loss(image, mask, color):  # course_lib.guidance.strokes
+    error = (image - color[:, None, None]).square()
+    return error[:, :, mask].sum(dim=1).mean(dim=1)
+""",
+        "change": """
+def weight_change(old, new):  # course_lib.tuning
+    change = sum((b - a).square().sum() for a, b in zip(old, new))
+    return change / sum(a.square().sum() for a in old)
+""",
+    },
 }

@@ -90,6 +90,7 @@ def test_the_classs_page_shows_all_and_names_nobody(course, tmp_path, entries, c
         hand_in(course, student, entries=entries)
     (course.root / "submitted" / "Late" / NAME).mkdir(parents=True)
     page = made(course, tmp_path)
+    assert "<h1>Differences and sums</h1>" in page
     assert page.count("<section") == 2 and page.count("<img") == 4
     assert "Ada" not in page and "Grace" not in page and "It &lt;failed&gt;" in page
     assert len(list((tmp_path / "class").glob("*.webp"))) == 4

@@ -14,6 +14,7 @@ from argparse import Namespace
 from html.parser import HTMLParser
 from pathlib import Path
 
+import nbformat
 from PIL import Image as Pillow
 from PIL import ImageSequence
 
@@ -61,7 +62,8 @@ def gallery(course: Course, options: Namespace) -> None:
         left += [f"{student}: {entries}"] if isinstance(entries, str) else []
     sections = [section(to, number, student if options.names else "", entries)
                 for number, (student, entries) in enumerate(shown, start=1)]
-    page = PAGE.format(title=html.escape(name), policy=POLICY, body="\n".join(sections))
+    page = PAGE.format(title=html.escape(title_of(course, name)), policy=POLICY,
+                       body="\n".join(sections))
     (to / "index.html").write_text(page, encoding="utf-8")
     _table(to / "votes.csv", ["number", "votes"], [[n, ""] for n in range(1, len(shown) + 1)])
     key = to.with_name(f"{to.name}-key.csv")
@@ -70,6 +72,12 @@ def gallery(course: Course, options: Namespace) -> None:
         print(printable(line))
     print(f"{len(shown)} of {len(shown) + len(left)} are in {to}/index.html; {key} tells who is "
           f"which number, and is for you alone.")
+
+
+def title_of(course: Course, name: str) -> str:
+    """The first line of the assignment, which is its heading."""
+    first = nbformat.read(course.notebook("source", name), 4).cells[0].source
+    return first.partition("\n")[0].lstrip("# ")
 
 
 def in_some_order(course: Course, name: str) -> list[str]:
