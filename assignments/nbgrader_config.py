@@ -35,6 +35,9 @@ c.CourseDirectory.root = root
 c.CourseDirectory.course_id = "safety-wheels"
 c.CourseDirectory.db_url = f"sqlite:///{root}/gradebook.db?timeout=120"  # several graders at once
 
+# What a source's last cell writes when it is run is no part of what is handed out.
+c.CourseDirectory.ignore = [".ipynb_checkpoints", "*.pyc", "__pycache__", "my_results.html"]
+
 # The stub is a comment, since each part of the sources ends in a NotImplementedError of its own.
 c.ClearSolutions.code_stub = {"python": "# YOUR CODE HERE"}
 

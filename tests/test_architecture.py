@@ -33,8 +33,11 @@ ROOMS = {
         "background sliders latent browser canvas tool blend tools project directions parts labels "
         "wishes paint_page paint diffuse transfer photo_page photo text_page text"
     ).split(),
-    "feedback": "answers pictures diagnosis core poisson gradient_domain segments warping codes "
-                "projection directions histograms transfer wishes guidance".split(),
+    "feedback": (
+        "answers pictures showcase diagnosis core toys recipes wishes sealed poisson "
+        "gradient_domain segments morphs warping codes projection directions histograms "
+        "transfer guidance"
+    ).split(),
     "weights": "files checkpoints unpickling flattening downloads hub".split(),
     "guidance": "axes strokes drag energy candidates editing".split(),
     "solvers": "conjugate_gradients multigrid fourier lbfgs".split(),

@@ -5,7 +5,7 @@ import os
 import sys
 from pathlib import Path
 
-from assignments.grading import collecting, grade, gradescope, handout
+from assignments.grading import collecting, edition, gallery, grade, gradescope, handout
 from assignments.grading.confinement import KINDS, ConfinementError
 from assignments.grading.course import HERE, Course, CourseError
 from assignments.grading.display import printable
@@ -36,6 +36,10 @@ def parser() -> argparse.ArgumentParser:
     entry.add_argument("assignments", nargs="*", help="default: all")
     entry = command("check", handout.check, "say which releases are stale")
     entry.add_argument("assignments", nargs="*", help="default: all")
+    entry = command("edition", edition.edition, "build what students get: folder and zip")
+    entry.add_argument("to", type=Path, help="a new folder; the zip lies beside it")
+    entry.add_argument("--solutions", choices=("folded", "none"), default="folded",
+                       help="of the lessons' exercises")
     entry = command("collect", collecting.collect, "copy a download from the LMS into submitted/")
     entry.add_argument("assignment")
     entry.add_argument("downloads", type=Path, help="the folder, or its zip")
@@ -50,6 +54,10 @@ def parser() -> argparse.ArgumentParser:
     entry.add_argument("students", nargs="*", help="default: all that are graded")
     entry.add_argument("--jobs", type=int, default=os.cpu_count(), help="pages at once")
     entry.add_argument("--page-seconds", type=float, default=60, help="to give up a page after")
+    entry = command("gallery", gallery.gallery, "make the class's page of results, without names")
+    entry.add_argument("assignment")
+    entry.add_argument("to", type=Path, help="a new folder")
+    entry.add_argument("--names", action="store_true", help="with the students' names")
     entry = command("export", grade.export, "write all grades and flags to a CSV file")
     entry.add_argument("to", type=Path)
     entry = command("gradescope", gradescope.build, "write an autograder zip for Gradescope")

@@ -1,119 +1,155 @@
-"""Checks of codes (a3): styles mixed, a way between two, and a mix of one's own."""
+"""Checks of codes (a3): rows shared, a way between two, a start, and a mix of one's own."""
+
 
 from collections.abc import Callable
-from functools import cache
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from course_lib.feedback.answers import ask, plain
 from course_lib.feedback.diagnosis import Check, Demand, Mistake
-from course_lib.generators import load_generator
-from course_lib.generators.base import Generator
+from course_lib.feedback.recipes import find_fault_in_mix
+from course_lib.feedback.toys import ToyEncoder
 
 
 def mix_checks(rng: torch.Generator) -> list[Check]:
-    """Part 3: rows of w_plus from two codes."""
+    """Part 3: rows of w_plus from two codes, each by its share."""
     first, second = torch.randn(2, 2, 7, 5, generator=rng)
+    shares = torch.rand(7, generator=rng)
     mistakes = [
-        Mistake("First and second are exchanged: the second one gives the rows in layers.",
-                lambda a, b, rows: _mixed(b, a, rows)),
-        Mistake("The layers are counted from 1: row 0 is the first.",
-                lambda a, b, rows: _mixed(a, b, [row - 1 for row in rows])),
-        Mistake("All rows come from the second code: only those in layers should.",
-                lambda a, b, rows: b),
-        Mistake("The rows of both are averaged; replace them.",
-                lambda a, b, rows: _mixed(a, (a + b) / 2, rows)),
-        Mistake("The rows of the second are added; replace them.",
-                lambda a, b, rows: _mixed(a, a + b, rows)),
-        Mistake("All rows from the first one in layers on are replaced; layers names each.",
-                lambda a, b, rows: _mixed(a, b, list(range(min(rows), 7)))),
-        Mistake("Features are replaced instead of rows: w_plus is (batch, rows, dim).",
-                lambda a, b, rows: _mixed(a.mT, b.mT, rows).mT),
+        Mistake("First and second are exchanged: the share is the second one's.",
+                lambda a, b, s: torch.lerp(b, a, s[:, None])),
+        Mistake("The shares are all or nothing in yours, as in the lesson: take so much of each.",
+                lambda a, b, s: torch.lerp(a, b, s.round()[:, None])),
+        Mistake("All rows have the mean share: each row has its own.",
+                lambda a, b, s: torch.lerp(a, b, s.mean())),
+        Mistake("The second is added by its share, but the first stays whole: it keeps 1 - share.",
+                lambda a, b, s: a + s[:, None] * b),
+        Mistake("All rows are mixed half and half.", lambda a, b, s: (a + b) / 2),
+        Mistake("The rows' order is turned round: share 0 is row 0's.",
+                lambda a, b, s: torch.lerp(a, b, s.flip(0)[:, None])),
+        Mistake("The shares are squared, or used twice.",
+                lambda a, b, s: torch.lerp(a, b, s.square()[:, None])),
+        Mistake("Only the first code of the batch is mixed.",
+                lambda a, b, s: torch.cat([torch.lerp(a[:1], b[:1], s[:, None]), a[1:]])),
     ]
-    return [Check("the rows in layers come from the second code, the others from the first",
-                  (first, second, [1, 2, 4]), _mixed(first, second, [1, 2, 4]), mistakes,
+    return [Check("each row has its share of the second code, and the rest of the first",
+                  (first, second, shares), torch.lerp(first, second, shares[:, None]), mistakes,
                   kind="curve")]
 
 
-def _mixed(first: Tensor, second: Tensor, rows: list[int]) -> Tensor:
-    mixed = first.clone()
-    mixed[:, rows] = second[:, rows]
-    return mixed
-
-
 def slerp_checks(rng: torch.Generator) -> list[Check]:
-    """Part 4: along the sphere from one code to another."""
-    a, b = 0.3 * torch.randn(2, 3, 8, generator=rng)
+    """Part 4: from one code to another; the direction turns, the length grows."""
+    a, b = torch.randn(2, 3, 8, generator=rng)
+    a, b = 0.3 * a, b * torch.tensor([[0.7], [1.5], [0.2]])
     mistakes = [
+        Mistake("That is the lesson's way round, for codes of one length: where lengths differ, it "
+                "turns unevenly. Turn unit vectors, and give them their length then.",
+                lambda a, b, t: _way(a, b, t, kind="plain")),
+        Mistake("The length changes by even steps; it should grow by an even factor, "
+                "|a|^(1-t) |b|^t.", lambda a, b, t: _way(a, b, t, length="linear")),
+        Mistake("The length is the first one's all the way.",
+                lambda a, b, t: _way(a, b, t, length="first")),
+        Mistake("Your answer is of length 1: give it its length.",
+                lambda a, b, t: _way(a, b, t, length="one")),
+        Mistake("The exponents of the two lengths are exchanged.",
+                lambda a, b, t: _way(a, b, t, length="exchanged")),
         Mistake("That is the straight line, which leaves the sphere where codes live.",
                 lambda a, b, t: (1 - t) * a + t * b),
-        Mistake("a and b are exchanged: t = 0 gives a.", lambda a, b, t: _slerp(b, a, t)),
-        Mistake("Your answer is scaled to length 1: the codes keep their lengths.",
-                lambda a, b, t: F.normalize(_slerp(a, b, t), dim=1)),
-        Mistake("Nothing divides by sin θ.", lambda a, b, t: _slerp(a, b, t, divide=False)),
-        Mistake("θ is not the angle between the codes: divide their product by both lengths "
-                "before arccos.", lambda a, b, t: _slerp(a, b, t, angle="raw")),
+        Mistake("The straight line between the directions is followed, then brought to its length: "
+                "it turns faster in the middle.", lambda a, b, t: _way(a, b, t, kind="chord")),
+        Mistake("a and b are exchanged: t = 0 gives a.", lambda a, b, t: _way(b, a, t)),
         Mistake("One angle is used for all pairs: compute it along the last axis, keepdim=True.",
-                lambda a, b, t: _slerp(a, b, t, angle="one")),
+                lambda a, b, t: _way(a, b, t, kind="one angle")),
         Mistake("The angle is in degrees; sin wants radians.",
-                lambda a, b, t: _slerp(a, b, t, angle="degrees")),
+                lambda a, b, t: _way(a, b, t, kind="degrees")),
     ]
-    return [Check(law, (a, b, t), _slerp(a, b, t), mistakes, kind="curve")
+    return [Check(law, (a, b, t), _way(a, b, t), mistakes, kind="curve")
             for law, t in (("a third of the way is a third of the angle", 1 / 3),
                            ("t = 1 ends at b", 1.0))]
 
 
-def _slerp(a: Tensor, b: Tensor, t: float, *, divide: bool = True, angle: str = "") -> Tensor:
+def _way(a: Tensor, b: Tensor, t: float, *, kind: str = "", length: str = "") -> Tensor:
+    """Where the way is at t; the switches are mistakes."""
     a, b = a.double(), b.double()
-    product = (a * b).sum(1, keepdim=True)
-    if angle != "raw":
-        product = product / (a.norm(dim=1, keepdim=True) * b.norm(dim=1, keepdim=True))
-    if angle == "one":
+    p, q = a.norm(dim=1, keepdim=True), b.norm(dim=1, keepdim=True)
+    size = {"": p ** (1 - t) * q**t, "linear": (1 - t) * p + t * q, "first": p,
+            "one": torch.ones(()), "exchanged": p**t * q ** (1 - t)}[length]
+    product = (a * b).sum(1, keepdim=True) / (p * q)
+    if kind == "one angle":
         product = (a * b).sum() / (a.norm() * b.norm())
     theta = torch.arccos(product)
-    theta = theta.rad2deg() if angle == "degrees" else theta
-    way = ((1 - t) * theta).sin() * a + (t * theta).sin() * b
-    return way / theta.sin() if divide else way
+    theta = theta.rad2deg() if kind == "degrees" else theta
+    shares = ((1 - t) * theta).sin() / theta.sin(), (t * theta).sin() / theta.sin()
+    if kind == "plain":
+        return shares[0] * a + shares[1] * b
+    if kind == "chord":
+        return size * F.normalize((1 - t) * a / p + t * b / q, dim=1)
+    return size * (shares[0] * a / p + shares[1] * b / q)
 
 
-@cache
-def _cats() -> Generator:
-    return load_generator("cats-128", device="cpu")
+def start_checks(rng: torch.Generator) -> list[Check]:
+    """Part 5: an inverting network's guess, held back."""
+    encoder, photos = ToyEncoder(rng), torch.rand(4, 3, 4, 4, generator=rng)
+    mean, std = torch.randn(5, generator=rng), 0.5 + 2 * torch.rand(5, generator=rng)
+    free = encoder(photos).detach().mean(1)
+    limit = float(((free - mean) / std).square().mean(1).sqrt().median()) + 0.05
+
+    def slip(read: Callable = lambda rows: rows.mean(1), scale: tuple[float, float] = (1, 0),
+             **options: object) -> Callable:
+        return lambda E, x, mean, std, limit: _leashed(
+            read(E(scale[0] * _batch(x) + scale[1])), mean, std, limit, **options)
+
+    mistakes = [
+        Mistake("The guess is not held back: a w stranger than the limit is pulled towards the "
+                "mean.", slip(held="none")),
+        Mistake("Every w is brought to the limit, also those that are nearer: let these be.",
+                slip(held="all")),
+        Mistake("Each number is held back by itself, which bends the way: scale the whole of "
+                "w − μ by one factor.", slip(held="numbers")),
+        Mistake("All photos are scaled by one factor: each has its own.", slip(held="common")),
+        Mistake("The w is pulled towards 0; pull it towards the mean.", slip(towards_zero=True)),
+        Mistake("Strangeness is not measured in deviations: divide by std.", slip(measure=False)),
+        Mistake("The squares are summed; strangeness takes their mean.", slip(reduce=torch.sum)),
+        Mistake("w − μ is scaled, and μ never added again.", slip(back=False)),
+        Mistake("That is the encoder's first row only: w has to serve all layers, so take the mean "
+                "of the rows.", slip(lambda rows: rows[:, 0])),
+        Mistake("That is the encoder's last row only: take the mean of the rows.",
+                slip(lambda rows: rows[:, -1])),
+        Mistake("The rows are summed; take their mean.", slip(lambda rows: rows.sum(1))),
+        Mistake("The encoder got pictures in [-1, 1]; it wants [0, 1].", slip(scale=(2, -1))),
+        Mistake("The photos of the batch are averaged, dim 0; the rows are dim 1.",
+                slip(lambda rows: rows.mean(0))),
+    ]
+    return [Check(law, (encoder, asked, mean, std, limit), _leashed(w, mean, std, limit), mistakes,
+                  kind="curve", detached=True)
+            for law, asked, w in (
+                ("who is stranger than the limit comes to it, straight; others stay", photos, free),
+                ("one photo counts as a batch of one", photos[0], free[:1]))]
+
+
+def _batch(photos: Tensor) -> Tensor:
+    return photos.reshape(-1, *photos.shape[-3:])
+
+
+def _leashed(
+    w: Tensor, mean: Tensor, std: Tensor, limit: float, *, held: str = "own",
+    towards_zero: bool = False, measure: bool = True, reduce: Callable = torch.mean,
+    back: bool = True,
+) -> Tensor:
+    """The codes, none of them stranger than the limit; the switches are mistakes."""
+    way = (w - mean).double()
+    units = way / std if measure else way
+    factor = limit / reduce(units.square(), 1).sqrt()[:, None]
+    factor = {"own": factor.clamp(max=1), "all": factor, "none": torch.ones(()),
+              "common": factor.amin().clamp(max=1),
+              "numbers": (limit / units.abs()).clamp(max=1)}[held]
+    if towards_zero:
+        return w * factor
+    return (mean if back else 0) + way * factor
 
 
 def own_checks(rng: torch.Generator) -> list[Demand]:
     """Part 6: a mix of styles of one's own."""
     return [Demand("your cat has something of both codes, and is not the tool's first",
                    find_fault_in_mix)]
-
-
-@torch.no_grad()
-def find_fault_in_mix(my_mix: Callable) -> str | None:
-    """What keeps the recipe of a student's own mix of styles from being one, if anything does."""
-    recipe = plain(ask(my_mix))
-    if not isinstance(recipe, list) or len(recipe) != 4:
-        return "Return four numbers: seed, second_seed, truncation_psi and crossover."
-    seed, second, psi, crossover = recipe
-    if any(isinstance(one, float) for one in (seed, second, crossover)):
-        return "Seeds and crossover are whole numbers."
-    if (seed, second) == (0, 1):
-        return "Those are the seeds that the tool starts with: find two cats that you like."
-    if seed == second:
-        return "Both seeds are the same, so there is nothing to mix: take two."
-    if not 0 < psi <= 1.2:
-        return f"truncation_psi is {psi:g}: at 0 all are the mean cat, above 1.2 few are cats."
-    generator = _cats()
-    if not 0 < crossover < generator.num_ws:
-        return (f"crossover is {crossover}: from 1 to {generator.num_ws - 1}, so that both codes "
-                f"have a say.")
-    codes = torch.cat([generator.sample_latent(1, space="w_plus", truncation_psi=psi,
-                                               rng=torch.Generator().manual_seed(one))
-                       for one in (seed, second)])
-    mixed = torch.cat([codes[0, :crossover], codes[1, crossover:]])[None]
-    a, b, c = generator.decode(torch.cat([codes, mixed]), space="w_plus")
-    if min((c - a).abs().mean(), (c - b).abs().mean()) < 0.01:
-        return ("The mix looks like one of the two: move the crossover towards the middle, or take "
-                "cats that differ more.")
-    return None

@@ -9,6 +9,7 @@ import math
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -86,11 +87,20 @@ class Demand:
 
 def demand_gradient(question: Sequence, *places: int, step: float = 1e-3) -> Demand:
     """That the answer's gradient in these arguments of the question is its slope."""
-    def objection(function: Callable) -> str | None:
-        said = (lost_gradient(function, question, place, step=step) for place in places)
-        return next(filter(None, said), None)
+    return Demand(FOLLOWS, partial(find_cut, question=question, places=places, step=step))
 
-    return Demand(FOLLOWS, objection)
+
+def find_cut(function: Callable, *, question: Sequence, places: Sequence[int],
+             step: float) -> str | None:
+    """Whether the answer's gradient in one of these arguments is not its slope."""
+    said = (lost_gradient(function, question, place, step=step) for place in places)
+    return next(filter(None, said), None)
+
+
+def find_cut_term(function: Callable, *, question: tuple) -> str | None:
+    """Whether the gradient of one of the wishes is cut off on its way into the energy."""
+    terms, *rest = question
+    return lost_gradient(lambda *one_by_one: function([*one_by_one], *rest), terms, 1)
 
 
 @dataclass(frozen=True)

@@ -1,18 +1,14 @@
 """Checks of a4: principal directions, SeFa, moving codes, boundaries, and a named edit."""
 
 from collections.abc import Callable
-from functools import cache
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from course_lib.directions import ganspace, move, sefa, with_spread
-from course_lib.feedback.answers import ask, plain
 from course_lib.feedback.core import Feedback, Part
 from course_lib.feedback.diagnosis import Check, Demand, Mistake
-from course_lib.generators import load_generator
-from course_lib.generators.base import Generator
+from course_lib.feedback.recipes import find_fault_in_edit
 
 
 def _principal_checks(rng: torch.Generator) -> list[Check]:
@@ -224,46 +220,9 @@ def _conditional_checks(rng: torch.Generator) -> list[Check]:
                   F.normalize(without(normal, others), dim=0), mistakes, kind="curve")]
 
 
-@cache
-def _cats() -> tuple[Generator, dict]:
-    generator = load_generator("cats")
-    rng = torch.Generator().manual_seed(0)
-    codes = generator.sample_latent(2000, space="w", rng=rng)
-    return generator, {"pca": ganspace(generator, n_samples=5000, n_components=10, rng=rng),
-                       "sefa": with_spread(sefa(generator, n_components=10), codes)}
-
-
 def _own_checks(rng: torch.Generator) -> list[Demand]:
     return [Demand("your edit has a name, moves some rows, and is seen but not too far",
                    find_fault_in_edit)]
-
-
-@torch.no_grad()
-def find_fault_in_edit(my_edit: Callable) -> str | None:
-    """What keeps the recipe of a student's own edit from being one, if anything does."""
-    recipe = plain(ask(my_edit))
-    if not isinstance(recipe, list) or len(recipe) != 5:
-        return "Return five things: the edit's name, method, index, strength and rows."
-    name, method, index, strength, rows = recipe
-    if not isinstance(name, str) or len(name.strip()) < 3 or name == "a name":
-        return "Give the edit a name that says what changes in the picture."
-    if method not in ("pca", "sefa"):
-        return f'method is {method!r}: take "pca" or "sefa".'
-    generator, found = _cats()
-    if not isinstance(index, int) or not 0 <= index < 10:
-        return f"index is {index}: there are ten directions, 0 to 9."
-    if not isinstance(rows, list) or not rows or not set(rows) <= set(range(generator.num_ws)):
-        return f"rows is {rows}: name some of the rows 0 to {generator.num_ws - 1} of w_plus."
-    codes = generator.sample_latent(8, space="w_plus", truncation_psi=0.7,
-                                    rng=torch.Generator().manual_seed(1))
-    reach = float(strength * found[method].stdev[index])
-    after = move(codes, found[method].components[index], reach, layers=list(rows))
-    change = generator.decode(after, space="w_plus") - generator.decode(codes, space="w_plus")
-    if change.abs().mean() < 0.01:
-        return "One hardly sees the edit: raise the strength, or let more rows move."
-    if change.abs().mean() > 0.25:
-        return "The edit leaves little of the picture: lower the strength, or move fewer rows."
-    return None
 
 
 check = Feedback("a4_directions", {

@@ -1,60 +1,69 @@
-"""Checks of a1, and its second half: L0 smoothing's two subproblems, a blend, and extras."""
+"""Checks of a1, and its second half: another smoothing's two subproblems, a blend, and extras."""
 
 from collections.abc import Callable
 
 import torch
-from skimage.draw import polygon2mask
 from torch import Tensor
 
-from course_lib.feedback.answers import ask, plain
 from course_lib.feedback.core import Feedback, Part
 from course_lib.feedback.diagnosis import Check, Demand, Mistake
 from course_lib.feedback.poisson import (
     blend_checks,
-    mixed_checks,
     random_picture,
     row_checks,
+    suppression_checks,
     toy_checks,
 )
+from course_lib.feedback.recipes import find_fault_in_blend
 from course_lib.gradients import gradient
-from course_lib.images import load_image, sample_names
 
 
-def _edge_checks(rng: torch.Generator) -> list[Check]:
+def _shrink_checks(rng: torch.Generator) -> list[Check]:
     picture = torch.rand(3, 16, 21, generator=rng)
-    right, mistakes = _edges(), _edge_mistakes()
+    right, mistakes = _shrunk(), _shrink_mistakes()
     return [
         Check(law, (picture, *numbers), right(picture, *numbers), mistakes, kind="maps")
-        for law, numbers in (("weak gradients go, strong ones stay as they are", (1.8, 1.2)),
-                             ("a larger β keeps more of them", (1.8, 3.1)))
+        for law, numbers in (("short gradients go, long ones lose λ / 2β of their length",
+                              (1.0, 1.2)),
+                             ("a larger β takes less from each", (1.0, 3.1)))
     ]
 
 
-def _edge_mistakes() -> list[Mistake]:
+def _shrink_mistakes() -> list[Mistake]:
     return [
-        Mistake("Each channel decides for itself, so an edge may stay in blue alone: sum the "
-                "squares over the channels first.",
-                _edges(strength=lambda f: f.square().sum(0, keepdim=True))),
-        Mistake("h and v are judged apart: a pixel keeps both or none.",
-                _edges(strength=lambda f: f.square().sum(1, keepdim=True))),
-        Mistake("The threshold is λ · β; it is λ / β, so it falls while β grows.",
-                _edges(threshold=lambda smoothness, beta: smoothness * beta)),
-        Mistake("The squared gradient is compared with the root of λ / β: square both or none.",
-                _edges(threshold=lambda smoothness, beta: (smoothness / beta) ** 0.5)),
-        Mistake("The strong gradients are dropped and the weak ones kept: it is the other way.",
-                _edges(keep=torch.lt)),
-        Mistake("Sizes are added, not squares: |∂x|² + |∂y|² is what costs λ / β.",
-                _edges(strength=lambda f: f.abs().sum((0, 1), keepdim=True))),
+        Mistake("Each loses λ / β of its length. Derive it: the derivative of β |g - d|² is "
+                "2 β (g - d), so it is half of that.",
+                _shrunk(loss=lambda smoothness, beta: smoothness / beta)),
+        Mistake("Each loses λ · β / 2 of its length, so more, the larger β is: divide by β.",
+                _shrunk(loss=lambda smoothness, beta: smoothness * beta / 2)),
+        Mistake("Long ones stay as they are: that is L0's answer. Here each of them gets shorter.",
+                _shrunk(shorten=lambda length, loss: (length > loss).double())),
+        Mistake("L0's answer to the letter: kept or dropped at |∇S|² = λ / β. Here the price is "
+                "the length: derive who gets how short.",
+                _shrunk(shorten=lambda length, loss: (length**2 >= 2 * loss).double())),
+        Mistake("Each channel decides for itself: the length is over all channels.",
+                _shrunk(length=lambda f: f.square().sum(0, keepdim=True).sqrt())),
+        Mistake("h and v are shortened apart: the length is over both.",
+                _shrunk(length=lambda f: f.square().sum(1, keepdim=True).sqrt())),
+        Mistake("Each number is shortened by itself: the length is over x, y and all channels.",
+                _shrunk(length=torch.abs)),
+        Mistake("Short gradients are turned round: a length is never below 0, so clamp it there.",
+                _shrunk(shorten=lambda length, loss: 1 - loss / length.clamp(min=1e-9))),
+        Mistake("λ / 2β is compared with the squared length: take the root.",
+                _shrunk(length=lambda f: f.square().sum((0, 1), keepdim=True))),
         Mistake("The squares are averaged over the channels; they are summed.",
-                _edges(strength=lambda f: f.square().mean(1, keepdim=True).sum(0, keepdim=True))),
+                _shrunk(length=lambda f: f.square().mean(1, keepdim=True).sum(0, keepdim=True)
+                        .sqrt())),
+        Mistake("That is the answer for the squared length, the same share of each: the price "
+                "is the length itself.",
+                _shrunk(shorten=lambda length, loss: 1 / (1 + 2 * loss) + 0 * length)),
         Mistake("The last column and row have no difference in yours: the border is periodic, so "
                 "right of the last column comes the first.",
-                _edges(lambda S: gradient(S))),
+                _shrunk(lambda S: gradient(S))),
         Mistake("Those are differences to the neighbour before; take the one after, "
                 "S[x + 1] - S[x]: roll by -1.",
-                _edges(lambda S: torch.stack([S - S.roll(1, -1), S - S.roll(1, -2)]))),
-        Mistake("No gradient is dropped: set those below the threshold to 0.",
-                lambda S, smoothness, beta: _periodic(S)),
+                _shrunk(lambda S: torch.stack([S - S.roll(1, -1), S - S.roll(1, -2)]))),
+        Mistake("No gradient gets shorter.", lambda S, smoothness, beta: _periodic(S)),
     ]
 
 
@@ -62,107 +71,87 @@ def _periodic(S: Tensor) -> Tensor:
     return torch.stack([S.roll(-1, -1) - S, S.roll(-1, -2) - S])
 
 
-def _strength(field: Tensor) -> Tensor:
-    return field.square().sum((0, 1), keepdim=True)
+def _length(field: Tensor) -> Tensor:
+    return field.square().sum((0, 1), keepdim=True).sqrt()
 
 
-def _edges(differences: Callable = _periodic, strength: Callable = _strength,
-           threshold: Callable = lambda smoothness, beta: smoothness / beta,
-           keep: Callable = torch.ge) -> Callable:
-    """The gradients that are kept; the switches are mistakes."""
+def _shorter(length: Tensor, loss: float) -> Tensor:
+    return (1 - loss / length.clamp(min=1e-9)).clamp(min=0)
+
+
+def _shrunk(differences: Callable = _periodic, length: Callable = _length,
+            loss: Callable = lambda smoothness, beta: smoothness / beta / 2,
+            shorten: Callable = _shorter) -> Callable:
+    """The gradients, shortened; the switches are mistakes."""
     def answer(S: Tensor, smoothness: float, beta: float) -> Tensor:
-        field = differences(S)
-        return field * keep(strength(field), threshold(smoothness, beta))
+        field = differences(S.double())
+        return field * shorten(length(field), loss(smoothness, beta))
     return answer
 
 
 def _step_checks(rng: torch.Generator) -> list[Check]:
-    image = random_picture(rng, 8, 11)
+    image, trust = random_picture(rng, 8, 11), torch.rand(8, 11, generator=rng)
+    trust = trust * (trust > 0.3)
     h, v = 0.3 * torch.randn(2, 3, 8, 11, generator=rng) * (torch.rand(8, 11, generator=rng) < 0.4)
     mistakes = [
+        Mistake("All pixels are trusted alike, as in the lesson: the trust stands on both sides.",
+                lambda S, t, h, v, beta: _step(S, 1 + 0 * t, h, v, beta)),
+        Mistake("The trust is missing on the right: lost pixels pull as well. It is T I + "
+                "β ∇ᵀ(h, v).", lambda S, t, h, v, beta: _step(S, t, h, v, beta, pull=False)),
+        Mistake("The trust is missing on the left: it is T + β ∇ᵀ∇, not 1 + β ∇ᵀ∇.",
+                lambda S, t, h, v, beta: _step(S, t, h, v, beta, hold=False)),
+        Mistake("The trust stands squared: derive t (S - I)² once more.",
+                lambda S, t, h, v, beta: _step(S, t**2, h, v, beta)),
+        Mistake("Trust counts as all or nothing: multiply by its values.",
+                lambda S, t, h, v, beta: _step(S, (t > 0).float(), h, v, beta)),
+        Mistake("Solved as if all were trusted, then the known pixels are put back: the lost "
+                "ones have already pulled. Solve with the trust in the matrix.",
+                lambda S, t, h, v, beta: torch.where(
+                    t > 0, S, _step(S, 1 + 0 * t, h, v, beta))),
         Mistake("The gradients enter with the wrong sign: ∇ᵀ takes h[x - 1] - h[x].",
-                lambda S, h, v, beta: _step(S, -h, -v, beta)),
-        Mistake("β is missing on the right side: it is I + β ∇ᵀ(h, v).",
-                lambda S, h, v, beta: _step(S, h / beta, v / beta, beta)),
-        Mistake("β is missing in the denominator: it is 1 + β (4 sin² + 4 sin²).",
-                lambda S, h, v, beta: _step(S, beta * h, beta * v, 1.0)),
+                lambda S, t, h, v, beta: _step(S, t, -h, -v, beta)),
+        Mistake("β is missing on the right side: it is T I + β ∇ᵀ(h, v).",
+                lambda S, t, h, v, beta: _step(S, t, h / beta, v / beta, beta)),
+        Mistake("β is missing on the left side: it is T + β ∇ᵀ∇.",
+                lambda S, t, h, v, beta: _step(S, t, beta * h, beta * v, 1.0)),
         Mistake("∇ᵀ looks at the neighbour after. It is the adjoint: h[x - 1] - h[x], roll by +1.",
-                lambda S, h, v, beta: _step(S, h.roll(-1, -1), v.roll(-1, -2), beta)),
+                lambda S, t, h, v, beta: _step(S, t, h.roll(-1, -1), v.roll(-1, -2), beta)),
         Mistake("h and v are exchanged: h holds the differences along x, columns, the last axis.",
-                lambda S, h, v, beta: _step(S, v, h, beta)),
-        Mistake("The denominator has only one of the two axes: add both sines.",
-                lambda S, h, v, beta: _step(S, h, v, beta, axes=(1, 0))),
-        Mistake("The denominator has only one of the two axes: add both sines.",
-                lambda S, h, v, beta: _step(S, h, v, beta, axes=(0, 1))),
-        Mistake("The sines lack their factor 4, or their square: 4 sin²(ω/2) = 2 - 2 cos ω.",
-                lambda S, h, v, beta: _step(S, h, v, beta, axes=(0.25, 0.25))),
-        Mistake("The input is missing: (h, v) alone fixes no brightness. The right side is "
-                "I + β ∇ᵀ(h, v).", lambda S, h, v, beta: _step(0 * S, h, v, beta)),
+                lambda S, t, h, v, beta: _step(S, t, v, h, beta)),
+        Mistake("The picture has a border in yours: right of the last column comes the first, "
+                "below the last row the first.",
+                lambda S, t, h, v, beta: _step(S, t, h, v, beta, around=False)),
         Mistake("The gradients are missing: that is a mere blur. The right side is "
-                "I + β ∇ᵀ(h, v).", lambda S, h, v, beta: _step(S, 0 * h, 0 * v, beta)),
-        Mistake("ω is not halved in the sine, or it counts to the wrong length: along x, the "
-                "k-th frequency is ω = 2πk / width.",
-                lambda S, h, v, beta: _step(S, h, v, beta, turn=2)),
+                "T I + β ∇ᵀ(h, v).",
+                lambda S, t, h, v, beta: _step(S, t, 0 * h, 0 * v, beta)),
     ]
-    field = _periodic(image)
-    return [
-        Check(law, question, _step(*question), mistakes)
-        for law, question in (
-            ("a picture with its own gradients stays as it is", (image, *field, 2.5)),
-            ("the picture solves (1 + β ∇ᵀ∇) S = I + β ∇ᵀ(h, v)", (image, h, v, 2.5)))
-    ]
+    questions = (  # first the question which tells most mistakes apart
+        ("the picture solves (T + β ∇ᵀ∇) S = T I + β ∇ᵀ(h, v)", (image, trust, h, v, 2.5)),
+        ("a picture with its own gradients stays as it is",
+         (image, trust, *_periodic(image), 2.5)))
+    return [Check(law, question, _step(*question), mistakes) for law, question in questions]
 
 
-def _step(S: Tensor, h: Tensor, v: Tensor, beta: float, *, axes: tuple = (1, 1),
-          turn: int = 1) -> Tensor:
-    S, h, v = S.double(), h.double(), v.double()
-    right = S + beta * (h.roll(1, -1) - h + v.roll(1, -2) - v)
-    omega = [2 * torch.pi * torch.arange(n).double() / n for n in S.shape[-2:]]
-    sines = [4 * (turn * w / 2).sin().square() for w in omega]
-    below = 1 + beta * (axes[0] * sines[1] + axes[1] * sines[0][:, None])
-    return torch.fft.ifft2(torch.fft.fft2(right) / below).real
-
-
-START = ("chelsea", "coffee", (61, 21))
+def _step(S: Tensor, t: Tensor, h: Tensor, v: Tensor, beta: float, *, pull: bool = True,
+          hold: bool = True, around: bool = True) -> Tensor:
+    """argmin Σ t (S - I)² + β Σ |∇S - (h, v)|², dense; the switches are mistakes."""
+    height, width = S.shape[1:]
+    eyes = [torch.eye(n).double() for n in (height, width)]
+    steps = [eye.roll(1, 1) - eye for eye in eyes]
+    if not around:
+        for one in steps:
+            one[-1] = 0
+    D = torch.cat([torch.kron(eyes[0], steps[1]), torch.kron(steps[0], eyes[1])])
+    field = torch.cat([h.flatten(1), v.flatten(1)], dim=1).double()
+    trust = t.double().flatten()
+    left = (trust if hold else 1 + 0 * trust).diag() + beta * D.T @ D
+    right = (trust if pull else 1) * S.double().flatten(1) + beta * field @ D
+    return torch.linalg.solve(left, right.T).T.reshape(S.shape)
 
 
 def _own_checks(rng: torch.Generator) -> list[Demand]:
     return [Demand("your region lies in the source, lands in the target, and is your own",
-                   find_fault_in_edit)]
-
-
-def find_fault_in_edit(my_edit: Callable) -> str | None:
-    """What keeps the recipe of a student's own blend from being one, if anything does."""
-    recipe = plain(ask(my_edit))
-    if not isinstance(recipe, list) or len(recipe) != 5:
-        return ("Return five things: the names of the source and the target, the lasso, the "
-                "offset and the gradients.")
-    source, target, lasso, offset, gradients = recipe
-    for name in (source, target):
-        if name not in sample_names():
-            return f"There is no sample photo called {name!r}: take one of {sample_names()}."
-    if gradients not in ("source", "mixed", "average"):
-        return f'gradients is {gradients!r}: take "source", "mixed" or "average".'
-    source, target = load_image(source, size=200), load_image(target, size=320)
-    height, width = source.shape[1:]
-    if any(not (-1 <= x <= width and -1 <= y <= height) for x, y in lasso):
-        return (f"The lasso leaves the source, which is {width} wide and {height} high: points "
-                f"are (x, y), columns first.")
-    region = polygon2mask((height, width), [(y, x) for x, y in lasso]) if len(lasso) > 2 else []
-    y, x = torch.as_tensor(region).nonzero().T if len(region) else torch.zeros(2, 0)
-    if len(x) < 150:
-        return (f"The lasso holds {len(x)} pixels, too few to see: draw around something, with "
-                f"at least three corners.")
-    x, y = x + offset[0], y + offset[1]
-    inside = (x >= 0) & (y >= 0) & (x < target.shape[2]) & (y < target.shape[1])
-    if inside.float().mean() < 0.5:
-        return ("Most of your region lands outside the target: the offset is where the source's "
-                "top left corner goes, (x, y) in pixels of the target.")
-    if inside.sum() > 0.6 * target[0].numel():
-        return "Your region covers most of the target, so nothing is left to blend with."
-    if (recipe[0], recipe[1], tuple(offset)) == START:
-        return "That is the edit that the tool starts with: drag, draw, choose, and make it yours."
-    return None
+                   find_fault_in_blend)]
 
 
 def _gray_checks(rng: torch.Generator) -> list[Check]:
@@ -221,48 +210,16 @@ def _gray(image: Tensor, closeness: float, choose: Callable = _chosen, *,
     return torch.linalg.solve(left, A.T @ b + closeness * close).reshape(height, width)
 
 
-def _flat_checks(rng: torch.Generator) -> list[Check]:
-    picture = torch.rand(3, 9, 12, generator=rng)
-    edges = torch.rand(9, 12, generator=rng) < 0.3
-
-    def keep(either: Callable = torch.logical_or, invert: bool = False) -> Callable:
-        def answer(f: Tensor, edges: Tensor) -> Tensor:
-            on = edges != invert
-            kept = torch.zeros(2, *edges.shape)
-            kept[0, :, :-1] = either(on[:, :-1], on[:, 1:])
-            kept[1, :-1] = either(on[:-1], on[1:])
-            return gradient(f) * kept[:, None]
-        return answer
-
-    mistakes = [
-        Mistake("Gradients are kept where there is no edge, and dropped on edges: invert.",
-                keep(torch.logical_and, invert=True)),
-        Mistake("Gradients are kept off the edges: invert the mask.", keep(invert=True)),
-        Mistake("A difference survives only if both its pixels are on an edge: one is enough.",
-                keep(torch.logical_and)),
-        Mistake("Only the first pixel of each pair is asked whether it is on an edge; the second "
-                "one, to the right or below, counts too.", keep(lambda a, b: a)),
-        Mistake("Only the second pixel of each pair is asked whether it is on an edge; the first "
-                "one counts too.", keep(lambda a, b: b)),
-        Mistake("The picture is multiplied with the edges before it is differentiated, which "
-                "makes new edges: multiply its gradient.", lambda f, edges: gradient(f * edges)),
-        Mistake("No gradient is dropped.", lambda f, edges: gradient(f)),
-    ]
-    return [Check("a difference survives if one of its two pixels is on an edge",
-                  (picture, edges), keep()(picture, edges), mistakes, kind="maps")]
-
-
 check = Feedback("a1_gradient_domain", {
-    1: Part("a row from its differences", 10, row_checks),
-    2: Part("a picture from its differences", 20, toy_checks),
-    3: Part("Poisson blending", 30, blend_checks,
-            by_hand=("blend_poisson", "seamless_clone")),
-    4: Part("mixed gradients", 10, mixed_checks),
-    5: Part("L0: which gradients stay", 8, _edge_checks),
-    6: Part("L0: the picture for given gradients", 12, _step_checks),
+    1: Part("a row whose wishes weigh more or less", 10, row_checks),
+    2: Part("a panorama from its differences", 20, toy_checks),
+    3: Part("blending with trust", 30, blend_checks, by_hand=("blend_poisson", "seamless_clone")),
+    4: Part("one picture's edges, out of another", 10, suppression_checks),
+    5: Part("another price on gradients", 8, _shrink_checks),
+    6: Part("the picture, where pixels are missing", 12, _step_checks),
     7: Part("a blend of your own", 5, _own_checks),
     8: Part("why it looks as it does", 5),
     "E1": Part("colour to grey", 4, _gray_checks, extra=True, by_hand=("color_to_gray",)),
-    "E2": Part("texture flattening", 4, _flat_checks, extra=True),
+    "E2": Part("a claim, tried", 4, extra=True),
     "E3": Part("a failure, explained", 5, extra=True),
 })

@@ -4,16 +4,23 @@ The descent is tried on bowls whose bottom is known; the rest are formulas in fl
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from course_lib.feedback.answers import lost_gradient
 from course_lib.feedback.core import Feedback, Part
-from course_lib.feedback.diagnosis import FOLLOWS, Check, Demand, Mistake, demand_gradient
+from course_lib.feedback.diagnosis import (
+    FOLLOWS,
+    Check,
+    Demand,
+    Mistake,
+    demand_gradient,
+    find_cut_term,
+)
 from course_lib.feedback.histograms import histogram_checks
+from course_lib.feedback.toys import Bowl
 from course_lib.feedback.transfer import carry_checks, chain_checks, step_checks
 from course_lib.feedback.wishes import picture_checks, wish_checks
 
@@ -66,8 +73,8 @@ def _energy_checks(rng: torch.Generator) -> list[Check | Demand]:
     return [Check("wishes add up, and λ times the mean squared change is on top", question,
                   _energy()(*question), _energy_mistakes(), 1e-4, "curve"),
             demand_gradient(question, 2),
-            Demand(FOLLOWS, lambda function: lost_gradient(
-                lambda *terms: function([*terms], *question[1:]), terms, 1))]
+            Demand(FOLLOWS, partial(find_cut_term, question=question))]
+
 
 
 def _energy_mistakes() -> list[Mistake]:
@@ -113,18 +120,6 @@ def _energy(reduce: Callable = lambda d: d.square().mean(1), *, data: Callable =
          moved: Callable = _change, share: Callable = lambda s: s) -> Callable:
     """The energy; the switches are mistakes."""
     return lambda t, w, z, z0, m, s: data(t, w) + share(s) * reduce(moved(z, z0, m))
-
-
-@dataclass(frozen=True)
-class Bowl:
-    """An energy whose bottom is known, another one for each code: Σ steep (code − bottom)²."""
-
-    bottom: Tensor
-    steep: Tensor
-
-    def __call__(self, codes: Tensor) -> Tensor:
-        """(batch, dim) -> (batch,)."""
-        return (self.steep * (codes - self.bottom).square()).sum(dim=1)
 
 
 def _descent_checks(rng: torch.Generator) -> list[Check]:

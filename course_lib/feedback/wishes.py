@@ -5,7 +5,7 @@ Both have many right answers, so what is checked is what every right one has in 
 
 import re
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, partial
 
 import torch
 import torch.nn.functional as F
@@ -30,7 +30,7 @@ def wish_checks(rng: torch.Generator) -> list[Demand]:
     """Part 5: a constraint of the student's own, as any function of the picture."""
     seed = int(torch.randint(10_000, (1,), generator=rng))
     return [Demand("your wish is one number a picture, falls when the wish is met, and can be "
-                   "followed downhill", lambda wish: find_fault_in_wish(wish, seed=seed))]
+                   "followed downhill", partial(find_fault_in_wish, seed=seed))]
 
 
 def find_fault_in_wish(my_wish: Callable, *, seed: int = 0) -> str | None:
