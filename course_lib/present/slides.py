@@ -28,17 +28,18 @@ BOARD = {
 # Pixels, as JupyterLab shows them without their help for the keyboard.
 TOOL_HEIGHTS = {
     "LiveImage": 270, "LatentTool": 270, "BlendTool": 510, "WarpTool": 572, "PaintTool": 670,
-    "PhotoTool": 1000,
+    "PhotoTool": 1000, "SmoothTool": 560, "DirectionTool": 640, "TransferTool": 820,
 }
 LARGEST_ZOOM = 1.7
 # Cells that a lecture leaves out, though there is something to see: more than one slide holds.
 LEFT_OUT = {"05": ("im-shipped",)}
 
-ROOM = 94  # of a slide's contents
+ROOM = 92  # of a slide's contents
 WIDTH = 164  # of a figure in a slide
 GOOD_FIGURE, SHARED = 44, 30  # a figure's least height, alone in its cell or with others
-HEADING, TITLE, LINE, GAP, FORMULA, ROW, CODE_LINE, PRINTED = 9.5, 12, 4.9, 1.8, 11, 5.5, 3.6, 3.9
-LETTERS, ROW_LETTERS = 92, 70  # in a line of prose, in one of a table
+HEADING, TITLE, LINE, GAP, FORMULA, UNDER, ROW = 9.5, 12, 4.9, 1.8, 12.5, 6, 5.5
+CODE_LINE, PRINTED = 3.6, 3.9
+LETTERS, ROW_LETTERS, PRINTED_LETTERS = 82, 70, 98  # in a line of prose, of a table, of output
 FORMULA_PATTERN = re.compile(r"\$\$(.+?)\$\$", re.DOTALL)
 
 
@@ -233,22 +234,28 @@ def height(cell: dict) -> float:
         return ROOM
     code = source(cell).count("\n") + 1 if SHOW_CODE in cell["metadata"].get("tags", []) else 0
     printed = "".join("".join(output.get("text", "")) for output in cell.get("outputs", []))
+    lines = sum(max(1, math.ceil(len(line) / PRINTED_LETTERS)) for line in printed.splitlines())
     pictures = pictures_of(cell)
     least = SHARED if len(pictures) > 1 else GOOD_FIGURE
     figures = sum(min(WIDTH * tall / wide, least) for wide, tall in pictures)
-    return CODE_LINE * code + PRINTED * printed.count("\n") + figures + GAP
+    return CODE_LINE * code + PRINTED * lines + figures + GAP
 
 
 def _height_of_prose(text: str) -> float:
-    total = FORMULA * len(FORMULA_PATTERN.findall(text))
+    formulas = FORMULA_PATTERN.findall(text)
+    total = FORMULA * len(formulas) + UNDER * sum("\\underbrace" in one for one in formulas)
     text = re.sub(r"(?<!\$)\$([^$]+)\$(?!\$)", "formula", FORMULA_PATTERN.sub("", text))
     for block in filter(str.strip, re.split(r"\n\s*\n", text)):
-        for line in block.strip().splitlines():
-            if line.startswith("#"):
-                total += TITLE if line.startswith("# ") else HEADING
-            elif line.startswith("|"):
-                total += ROW * max(1, len(line) / ROW_LETTERS)  # long rows are broken
-            else:
-                total += LINE * math.ceil(len(line) / LETTERS)
-        total += GAP
+        total += GAP + sum(map(_height_of_line, block.strip().splitlines()))
     return total
+
+
+def _height_of_line(line: str) -> float:
+    if line.startswith("#"):
+        return TITLE if line.startswith("# ") else HEADING
+    if line.startswith("|"):
+        return ROW * max(1, len(line) / ROW_LETTERS)  # long rows are broken
+    letters = len(line) + 0.3 * sum(map(len, re.findall(r"`[^`]+`", line)))  # which are wider
+    if re.match(r"(?:[-*]|\d+\.) ", line):
+        return GAP + LINE * math.ceil(letters / (LETTERS - 6))
+    return LINE * math.ceil(letters / LETTERS)
