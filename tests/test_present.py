@@ -95,7 +95,7 @@ def test_a_heading_begins_a_slide_and_cuts_its_cell():
 
 
 def test_a_figure_stays_with_the_words_that_read_it():
-    long, reading = prose("## A\n\n" + "word " * 120, "a"), prose("It is blue. " * 15, "b")
+    long, reading = prose("## A\n\n" + "word " * 90, "a"), prose("It is blue. " * 15, "b")
     assert height(long) + height(figure()) < ROOM
     assert marks(long, figure(), reading) == ["slide", "slide", "-"]
     assert marks(long, figure(), prose("## B", "b")) == ["slide", "-", "slide"]
