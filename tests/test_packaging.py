@@ -76,7 +76,7 @@ def test_late_imports_are_told_from_others():
 
 
 @pytest.mark.parametrize("folder, extras", [
-    ("course_lib", ("lecture", "lpips", "text")), ("assignments", ("grading",)),
+    ("course_lib", ("lecture", "lpips", "official", "text")), ("assignments", ("grading",)),
     ("tests", ("test",)),
 ])
 def test_all_that_is_imported_is_declared(folder, extras):
