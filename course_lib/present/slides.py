@@ -29,7 +29,7 @@ BOARD = {
 TOOL_HEIGHTS = {
     "LiveImage": 270, "LatentTool": 270, "BlendTool": 510, "WarpTool": 572, "PaintTool": 670,
     "PhotoTool": 1000, "SmoothTool": 560, "DirectionTool": 640, "TransferTool": 820,
-    "TextTool": 690, "PartsTool": 720,
+    "TextTool": 690, "PartsTool": 720, "DiffuseTool": 720,
 }
 LARGEST_ZOOM = 1.7
 # Cells that a lecture leaves out, though there is something to see: more than one slide holds.
