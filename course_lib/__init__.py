@@ -12,6 +12,7 @@ In reading order, each module uses only the ones before it:
 - edits on it: `guidance`, `sdedit`, `text`, `transfer`, `framing`, `directions`, `parts`,
   `sessions`
 - what is measured and shown: `metrics`, `plotting`, `diagrams`, `feedback`, `widgets`
+- lessons on a projector: `present`
 - how the weights were made: `training`
 """
 

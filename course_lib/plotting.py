@@ -23,6 +23,7 @@ from course_lib.shapes import Image, Pictures
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 
 LARGEST = 40  # inches, of a figure's side: 4000 pixels
+DPI = 100  # of figures; lectures, on a projector, set more
 
 Curve = Float[Tensor, " _"] | Sequence[float] | np.ndarray
 """Numbers along one axis of a plot."""
@@ -144,7 +145,7 @@ def show_figure(figure: Figure, *, alt: str) -> None:
         )
     buffer = io.BytesIO()
     figure.savefig(
-        buffer, format="jpeg", dpi=100, bbox_inches="tight", pil_kwargs={"quality": 82}
+        buffer, format="jpeg", dpi=DPI, bbox_inches="tight", pil_kwargs={"quality": 82}
     )
     IPython.display.display(
         IPython.display.Image(data=buffer.getvalue(), format="jpeg", alt=alt)

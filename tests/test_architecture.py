@@ -17,7 +17,7 @@ READING_ORDER = """
     smoothing blending warping energies  denoising generators  lite0 losses encoders classifiers
     descent projection familiarity realism tuning  guidance sdedit text transfer framing
     directions parts sessions metrics
-    plotting diagrams feedback  widgets  training
+    plotting diagrams feedback  widgets  present  training
 """.split()
 
 # Packages with an order of their own; their front door, __init__, comes last.
@@ -47,6 +47,7 @@ ROOMS = {
     "parts": "clusters finding moving locality naming".split(),
     "transfer": "motion apply alternatives".split(),
     "sessions": "editing photo text".split(),
+    "present": "slides stage __main__".split(),
 }
 
 METHODS = """

@@ -26,7 +26,7 @@ from course_lib.lite0 import PACKAGE
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 ASSETS = ROOT / "course_lib" / "assets"
-OURS = {"course_lib", "assignments", "tests"}
+OURS = {"course_lib", "assignments", "docs", "tests"}
 
 
 def declared(*extras: str) -> set[str]:
@@ -76,7 +76,8 @@ def test_late_imports_are_told_from_others():
 
 
 @pytest.mark.parametrize("folder, extras", [
-    ("course_lib", ("lpips", "text")), ("assignments", ("grading",)), ("tests", ("test",)),
+    ("course_lib", ("lecture", "lpips", "official", "text")), ("assignments", ("grading",)),
+    ("tests", ("test",)),
 ])
 def test_all_that_is_imported_is_declared(folder, extras):
     assert imported(folder) - declared(*extras) == set()
@@ -94,7 +95,7 @@ def test_nothing_is_declared_for_nothing():
 
 @pytest.mark.parametrize("file, extras", [
     ("requirements.txt", ("lessons",)), ("requirements-grading.txt", ("lessons", "grading")),
-    ("requirements-dev.txt", ("test",)),
+    ("requirements-lecture.txt", ("lessons", "lecture")), ("requirements-dev.txt", ("test",)),
 ])
 def test_what_is_pinned_is_declared_and_has_one_version(file, extras):
     lines = (ROOT / file).read_text("utf-8").splitlines()

@@ -1,0 +1,5 @@
+"""Lessons on a projector: `python -m course_lib.present 03`.
+
+The slides are the lesson's own cells, in JupyterLab, so that sliders and canvases stay live:
+`slides` says which cells stand together and `stage` opens them.
+"""

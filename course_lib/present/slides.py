@@ -1,0 +1,262 @@
+"""Which cells of a lesson stand together on a slide, and whether they fit.
+
+A notebook keeps its marks in its cells' metadata, under the names that Jupyter uses:
+`slideshow.slide_type` is "slide" where a new slide begins and "skip" for what is not shown; a cell
+without one goes on with the slide before. The tag `show-code` puts a cell's code on it. `mark` sets
+all this by a rule, and can be applied again whenever a lesson has changed.
+
+Heights are in hundredths of the screen's, at 16:9, as in `slides.css`: both sizes of projector
+show the same.
+"""
+
+import base64
+import io
+import math
+import re
+
+import PIL.Image
+
+SLIDE, SAME, SKIP = "slide", "-", "skip"
+SHOW_CODE = "show-code"
+# Cells whose code belongs to the lecture, by lesson: the idea in a few lines.
+BOARD = {
+    "01": ("pb-row", ),
+    "03": ("mls-by-hand",),
+    "04": ("wheels-solution",),
+}
+
+# Pixels, as JupyterLab shows them without their help for the keyboard.
+TOOL_HEIGHTS = {
+    "LiveImage": 270, "LatentTool": 270, "BlendTool": 510, "WarpTool": 572, "PaintTool": 670,
+    "PhotoTool": 1000, "SmoothTool": 560, "DirectionTool": 640, "TransferTool": 820,
+    "TextTool": 690, "PartsTool": 720, "DiffuseTool": 720,
+}
+LARGEST_ZOOM = 1.7
+# Cells that a lecture leaves out, though there is something to see: more than one slide holds.
+LEFT_OUT = {"05": ("im-shipped",)}
+
+ROOM = 92  # of a slide's contents
+WIDTH = 164  # of a figure in a slide
+GOOD_FIGURE, SHARED = 44, 30  # a figure's least height, alone in its cell or with others
+HEADING, TITLE, LINE, GAP, FORMULA, UNDER, ROW = 9.5, 12, 4.9, 1.8, 12.5, 6, 5.5
+CODE_LINE, PRINTED = 3.6, 3.9
+LETTERS, ROW_LETTERS, PRINTED_LETTERS = 82, 70, 98  # in a line of prose, of a table, of output
+FORMULA_PATTERN = re.compile(r"\$\$(.+?)\$\$", re.DOTALL)
+
+
+def mark(notebook: dict, lesson: str = "") -> dict:
+    """The notebook with its slides marked; only the metadata of cells change.
+
+    Args:
+        notebook: as JSON.
+        lesson: the two digits of its name, by which `BOARD` knows it.
+    """
+    board, left_out = BOARD.get(lesson, ()), LEFT_OUT.get(lesson, ())
+    cells = [_tagged(cell, cell.get("id") in board) for cell in notebook["cells"]]
+    marked = []
+    for cell, kind in zip(cells, slide_types(cells), strict=True):
+        kind = SKIP if cell.get("id") in left_out else kind
+        metadata = {name: value for name, value in cell["metadata"].items() if name != "slideshow"}
+        if kind != SAME:
+            metadata["slideshow"] = {"slide_type": kind}
+        marked.append(cell | {"metadata": dict(sorted(metadata.items()))})
+    return notebook | {"cells": marked}
+
+
+def _tagged(cell: dict, shows_code: bool) -> dict:
+    """The cell with the tag `show-code`, or without it."""
+    metadata = dict(cell["metadata"])
+    tags = [tag for tag in metadata.pop("tags", []) if tag != SHOW_CODE]
+    tags += [SHOW_CODE] * shows_code
+    return cell | {"metadata": metadata | ({"tags": tags} if tags else {})}
+
+
+def slide_types(cells: list[dict]) -> list[str]:
+    """How each cell's slide begins: a heading begins one, and so does what no longer fits."""
+    shown = [piece for cell in cells for piece in cut(cell) if not is_hidden(piece)]
+    kinds, used = {}, math.inf
+    for index, piece in enumerate(shown):
+        new = has_heading(piece) or used + _kept_together(shown, index, used) > ROOM
+        used = height(piece) + (0 if new else used)
+        kinds[piece["id"]] = SLIDE if new else SAME
+    return [kinds.get(cut(cell)[0]["id"], SKIP) for cell in cells]
+
+
+def _kept_together(shown: list[dict], index: int, used: float) -> float:
+    """The height of this piece, with the next where they belong together and would be parted.
+
+    A figure belongs to the words after it, which read it; words that read none, to what follows.
+    """
+    piece, after = shown[index], shown[index + 1:index + 2]
+    alone = height(piece)
+    reads = is_prose(piece) and pictures_of(shown[index - 1]) and used + alone <= ROOM
+    if not after or reads or has_heading(after[0]) or is_prose(piece) == is_prose(after[0]):
+        return alone
+    both = alone + height(after[0])
+    return both if both <= ROOM else alone
+
+
+def cut(cell: dict) -> list[dict]:
+    """A cell of prose, cut before each heading and where a slide is full; code stays whole.
+
+    What comes before its first heading may read the figure before it.
+    """
+    if not is_prose(cell):
+        return [dict(cell)]
+    sections = re.split(r"(?m)^(?=#{1,3} )", source(cell))
+    parts = [page for section in sections if section.strip() for page in _pages(section)] or [""]
+    return [cell | {"source": part, "id": f"{cell['id']}-{number}" if number else cell["id"]}
+            for number, part in enumerate(parts)]
+
+
+def _pages(text: str) -> list[str]:
+    """Prose in parts that each fit on a slide, cut between paragraphs."""
+    pages = []
+    for block in re.split(r"\n\s*\n", text.strip()):
+        longer = f"{pages[-1]}\n\n{block}" if pages else block
+        if pages and _height_of_prose(longer) <= ROOM:
+            pages[-1] = longer
+        else:
+            pages.append(block)
+    return pages
+
+
+def slides_of(notebook: dict) -> list[list[dict]]:
+    """The slides of a marked notebook: of each, the pieces that are shown."""
+    found = []
+    for cell in notebook["cells"]:
+        kind = cell["metadata"].get("slideshow", {}).get("slide_type", SAME)
+        for number, piece in enumerate(cut(cell) if kind != SKIP else []):
+            if kind == SLIDE or number or not found:
+                found.append([])
+            found[-1].append(piece)
+    return found
+
+
+def for_the_stage(notebook: dict) -> dict:
+    """A copy to lecture from: cut at headings, code folded unless it is tagged `show-code`.
+
+    What goes on with a slide becomes a layer of it: so one key leads to the next slide, where
+    jupyterlab-slideshow would stop at every cell.
+    """
+    cells = []
+    for cell in notebook["cells"]:
+        kind = cell["metadata"].get("slideshow", {}).get("slide_type", SAME)
+        for number, piece in enumerate(cut(cell)):
+            metadata = dict(piece["metadata"])
+            if kind == SAME and not number:
+                metadata.pop("slideshow", None)
+                metadata["jupyterlab-slideshow"] = {"layer": "slide"}
+            elif number:
+                metadata["slideshow"] = {"slide_type": SLIDE}
+            if is_tool(piece):
+                metadata["@deathbeds/jupyterlab-fonts"] = {"styles": {"": {
+                    "body[data-jp-deck-mode='presenting'] &": {"zoom": zoom_of(piece)}}}}
+            if not is_prose(piece):
+                metadata["jupyter"] = {"source_hidden": SHOW_CODE not in metadata.get("tags", [])}
+                piece["source"] = source(piece).replace("# NBVAL_CHECK_OUTPUT", "").rstrip()
+            cells.append(piece | {"metadata": metadata})
+    end = {"cell_type": "markdown", "id": "the-end", "source": "",
+           "metadata": {"slideshow": {"slide_type": SLIDE}}}  # layers of a last slide would stray
+    return notebook | {"cells": [*cells, end]}
+
+
+# What a cell is.
+
+def source(cell: dict) -> str:
+    """The text of a cell."""
+    return "".join(cell["source"])
+
+
+def is_prose(cell: dict) -> bool:
+    """Whether it is a cell of Markdown."""
+    return cell["cell_type"] == "markdown"
+
+
+def has_heading(cell: dict) -> bool:
+    """Whether it begins with a heading."""
+    return is_prose(cell) and bool(re.match(r"#{1,3} ", source(cell)))
+
+
+def is_sweep(cell: dict) -> bool:
+    """Whether it moves a tool's controls through their range, which no audience need see."""
+    return not is_prose(cell) and "sweep(" in source(cell)
+
+
+def is_stub(cell: dict) -> bool:
+    """Whether it is an exercise that nobody has written yet."""
+    return "raises-exception" in cell["metadata"].get("tags", [])
+
+
+def is_hidden(cell: dict) -> bool:
+    """Whether a lecture leaves it out: nothing to see, and no code that was asked for."""
+    if is_prose(cell):
+        return not source(cell).strip()
+    if SHOW_CODE in cell["metadata"].get("tags", []):
+        return False
+    folded = cell["metadata"].get("jupyter", {}).get("source_hidden", False)
+    return is_sweep(cell) or is_stub(cell) or folded or not any(map(_is_seen, cell["outputs"]))
+
+
+def _is_seen(output: dict) -> bool:
+    """Whether an output is more than an object's name, as `<Generator at 0x7f>`."""
+    data = output.get("data", {})
+    return set(data) != {"text/plain"} or not "".join(data["text/plain"]).startswith("<")
+
+
+def is_tool(cell: dict) -> bool:
+    """Whether it shows a live tool."""
+    return any("application/vnd.jupyter.widget-view+json" in output.get("data", {})
+               for output in cell.get("outputs", []))
+
+
+def pictures_of(cell: dict) -> list[tuple[int, int]]:
+    """Width and height of each figure that it shows; a live tool's picture is none."""
+    if is_tool(cell):
+        return []
+    stored = [data for output in cell.get("outputs", [])
+              for kind, data in output.get("data", {}).items() if kind.startswith("image/")]
+    return [PIL.Image.open(io.BytesIO(base64.b64decode("".join(data)))).size for data in stored]
+
+
+def zoom_of(cell: dict) -> float:
+    """By how much a live tool is enlarged, so that it fills a slide 720 pixels high."""
+    named = [TOOL_HEIGHTS[name] for name in TOOL_HEIGHTS if f"{name}(" in source(cell)]
+    return round(min(LARGEST_ZOOM, 650 / max(named, default=650)), 2)
+
+
+# How high it is.
+
+def height(cell: dict) -> float:
+    """How much of the screen's height a cell takes at least, in hundredths."""
+    if is_prose(cell):
+        return _height_of_prose(source(cell))
+    if is_tool(cell):
+        return ROOM
+    code = source(cell).count("\n") + 1 if SHOW_CODE in cell["metadata"].get("tags", []) else 0
+    printed = "".join("".join(output.get("text", "")) for output in cell.get("outputs", []))
+    lines = sum(max(1, math.ceil(len(line) / PRINTED_LETTERS)) for line in printed.splitlines())
+    pictures = pictures_of(cell)
+    least = SHARED if len(pictures) > 1 else GOOD_FIGURE
+    figures = sum(min(WIDTH * tall / wide, least) for wide, tall in pictures)
+    return CODE_LINE * code + PRINTED * lines + figures + GAP
+
+
+def _height_of_prose(text: str) -> float:
+    formulas = FORMULA_PATTERN.findall(text)
+    total = FORMULA * len(formulas) + UNDER * sum("\\underbrace" in one for one in formulas)
+    text = re.sub(r"(?<!\$)\$([^$]+)\$(?!\$)", "formula", FORMULA_PATTERN.sub("", text))
+    for block in filter(str.strip, re.split(r"\n\s*\n", text)):
+        total += GAP + sum(map(_height_of_line, block.strip().splitlines()))
+    return total
+
+
+def _height_of_line(line: str) -> float:
+    if line.startswith("#"):
+        return TITLE if line.startswith("# ") else HEADING
+    if line.startswith("|"):
+        return ROW * max(1, len(line) / ROW_LETTERS)  # long rows are broken
+    letters = len(line) + 0.3 * sum(map(len, re.findall(r"`[^`]+`", line)))  # which are wider
+    if re.match(r"(?:[-*]|\d+\.) ", line):
+        return GAP + LINE * math.ceil(letters / (LETTERS - 6))
+    return LINE * math.ceil(letters / LETTERS)

@@ -1,0 +1,68 @@
+"""A lecture in a real browser: the keys turn its slides, a slider on one is live, all fits."""
+
+import json
+
+import pytest
+
+from course_lib.present.slides import mark
+from course_lib.present.stage import rehearse, serve
+
+TOOL = """
+import ipywidgets, torch
+from course_lib.widgets import LiveImage
+tool = LiveImage(
+    lambda grey: ([torch.full((3, 30, 40), float(grey))], ""), alt="a grey", height=200,
+    grey=ipywidgets.FloatSlider(value=0.5, min=0, max=1, step=0.25, description="grey"))
+tool
+"""
+LONG = "## A full slide\n\n" + "A word and another one. " * 45
+OVER = """() => { const all = document.querySelector(".jp-Deck .jp-WindowedPanel-viewport");
+    return all.scrollHeight - all.clientHeight }"""
+TITLE = ".jp-deck-mod-onscreen :is(h1, h2)"
+
+
+@pytest.fixture(scope="module")
+def address(browser, tmp_path_factory):
+    """Where a lecture of four slides is shown."""
+    widget = {"output_type": "execute_result", "execution_count": 1, "metadata": {},
+              "data": {"application/vnd.jupyter.widget-view+json": {}}}
+    cells = [
+        {"cell_type": "markdown", "id": "a", "metadata": {}, "source": "# A lecture"},
+        {"cell_type": "markdown", "id": "b", "metadata": {}, "source": LONG},
+        {"cell_type": "markdown", "id": "c", "metadata": {}, "source": "Its last words."},
+        {"cell_type": "code", "id": "d", "metadata": {}, "source": TOOL, "outputs": [widget],
+         "execution_count": 1},
+    ]
+    lesson = tmp_path_factory.mktemp("lesson") / "lecture.ipynb"
+    lesson.write_text(json.dumps(mark({"cells": cells, "metadata": {}, "nbformat": 4,
+                                       "nbformat_minor": 5})))
+    with serve(tmp_path_factory.mktemp("stage")) as server:
+        yield server.address(rehearse(server, lesson))
+
+
+@pytest.mark.parametrize("width, height, way", [(1280, 720, 400), (1920, 1080, -800)])
+def test_keys_turn_the_slides_and_a_slider_is_live(browser, address, pictures, width, height, way):
+    page = browser.new_page(viewport={"width": width, "height": height})
+    page.set_default_timeout(60_000)
+    page.goto(address)
+    page.locator(TITLE, has_text="A lecture").wait_for()
+    page.keyboard.press("PageDown")
+    page.locator(TITLE, has_text="A full slide").wait_for()
+    page.get_by_role("paragraph").filter(has_text="Its last words.").wait_for()
+    assert page.evaluate(OVER) == 0
+    page.keyboard.press("ArrowRight")
+    picture = page.get_by_role("img", name="a grey")
+    picture.wait_for()
+    assert page.evaluate(OVER) == 0 and page.locator(TITLE).count() == 0
+    before, handle = picture.get_attribute("src"), page.locator(".noUi-handle").bounding_box()
+    page.mouse.move(handle["x"] + handle["width"] / 2, handle["y"] + handle["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(handle["x"] + way, handle["y"], steps=5)
+    page.mouse.up()
+    page.wait_for_function("([img, before]) => img.src !== before",
+                           arg=[picture.element_handle(), before])
+    page.screenshot(path=pictures / f"lecture_{height}.png")
+    page.mouse.click(width * 0.7, height * 0.6)  # the keys were the slider's
+    page.keyboard.press("PageUp")
+    page.locator(TITLE, has_text="A full slide").wait_for()
+    page.close()
