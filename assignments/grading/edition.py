@@ -72,7 +72,9 @@ def fill(course: Course, to: Path, solutions: str) -> None:
         shutil.copyfile(ROOT / name, to / name)
     shutil.copyfile(README, to / "README.md")
     shutil.copytree(ROOT / "course_lib", to / "course_lib", ignore=CACHES)
-    shutil.copytree(ROOT / "notebooks", to / "notebooks", ignore=CACHES)
+    (to / "notebooks").mkdir()
+    for lesson in sorted((ROOT / "notebooks").glob("*.ipynb")):  # and nothing that running them left
+        shutil.copyfile(lesson, to / "notebooks" / lesson.name)
     for name in course.assignments():
         release = course.notebook("release", name)
         shutil.copytree(release.parent, to / "assignments" / name, ignore=CACHES)
