@@ -73,7 +73,7 @@ def fill(course: Course, to: Path, solutions: str) -> None:
     shutil.copyfile(README, to / "README.md")
     shutil.copytree(ROOT / "course_lib", to / "course_lib", ignore=CACHES)
     (to / "notebooks").mkdir()
-    for lesson in sorted((ROOT / "notebooks").glob("*.ipynb")):  # and nothing that running them left
+    for lesson in sorted((ROOT / "notebooks").glob("*.ipynb")):  # not what running them left
         shutil.copyfile(lesson, to / "notebooks" / lesson.name)
     for name in course.assignments():
         release = course.notebook("release", name)
