@@ -143,7 +143,11 @@ def inpaint(
         mask: (r, r), True where the picture is to be filled.
         constraints, pull, rounds, rng, callback: as in `sdedit`.
     """
-    return sdedit(generator, image, constraints, noise=1.0, mask=mask, pull=pull, rounds=rounds,
+    generator.require_capability("predict")
+    generator.require_pictures(image)
+    require_mask(mask, (generator.resolution, generator.resolution))
+    covered = torch.where(mask.to(image.device), 0.5, image)
+    return sdedit(generator, covered, constraints, noise=1.0, mask=mask, pull=pull, rounds=rounds,
                   rng=rng, callback=callback)
 
 

@@ -169,3 +169,10 @@ def test_nothing_ships_whose_data_have_no_known_licence():
     assert len(cards) > 8
     for card in cards:
         assert card.license in ("CC BY-NC 4.0", "MIT", "Apache 2.0", "CC0 1.0"), card.name
+
+
+@pytest.mark.usefixtures("as_users_run_it")
+@pytest.mark.parametrize("odd", [None, 3, torch.ones(2)])
+def test_what_names_no_generator_is_refused_in_a_sentence(odd):
+    with pytest.raises(ValueError, match="which names no generator"):
+        load_generator(odd)

@@ -64,7 +64,7 @@ def test_inpainting_never_looks_into_the_hole(rng):
     mask[4:9, 5:12] = True
     other = torch.where(mask, torch.rand(1, 3, 16, 16, generator=rng), image)
     answers = [inpaint(model, one, mask, rng=fresh()).image for one in (image, other)]
-    torch.testing.assert_close(answers[0], answers[1], atol=1e-4, rtol=0)
+    assert torch.equal(answers[0], answers[1])
 
 
 class Alike(Gaussian):
@@ -151,6 +151,12 @@ def test_a_wrong_call_says_what_to_do(change, sentence, gaussian):
     call = {"image": torch.full((1, 3, 8, 8), 0.5), "rng": fresh()} | change
     with pytest.raises(ValueError, match=sentence):
         sdedit(gaussian, call.pop("image"), call.pop("constraints", ()), **call)
+
+
+@pytest.mark.usefixtures("as_users_run_it")
+def test_inpainting_without_a_hole_is_refused(gaussian):
+    with pytest.raises(ValueError, match="mask"):
+        inpaint(gaussian, torch.full((1, 3, 8, 8), 0.5), None, rng=fresh())
 
 
 def test_other_families_are_refused_in_a_sentence(rng):

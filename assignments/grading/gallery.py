@@ -54,12 +54,15 @@ def gallery(course: Course, options: Namespace) -> None:
     course.require(name)
     if to.exists() and (not to.is_dir() or any(to.iterdir())):
         raise CourseError(f"{to} is there already, and would be mixed up: name a new folder.")
-    to.mkdir(parents=True, exist_ok=True)
     shown, left = [], []
     for student in in_some_order(course, name):
         entries = taken_from(course.notebook("submitted", name, student).with_name(NAME))
         shown += [(student, entries)] if isinstance(entries, list) else []
         left += [f"{student}: {entries}"] if isinstance(entries, str) else []
+    if not shown:
+        raise CourseError(f"Nobody who handed in {name} has a page of results, so there is "
+                          f"nothing to show: {left[0] if left else 'nothing was handed in'}")
+    to.mkdir(parents=True, exist_ok=True)
     sections = [section(to, number, student if options.names else "", entries)
                 for number, (student, entries) in enumerate(shown, start=1)]
     page = PAGE.format(title=html.escape(title_of(course, name)), policy=POLICY,

@@ -78,6 +78,11 @@ def load_generator(
         FileNotFoundError: no such file.
     """
     device = default_device() if device is None else usable_device(device, "device")
+    if not isinstance(name_or_path, str | Path):
+        raise ValueError(
+            f"name_or_path is a {type(name_or_path).__name__}, which names no generator: pass one "
+            f"of list_generators(), or the path of a file."
+        )
     if is_ddpm(name_or_path):
         return load_ddpm(name_or_path, device)
     path, name = _locate(name_or_path)

@@ -21,7 +21,7 @@ MISSING = {
                               "pass loss=pixel_loss, or lite0_loss()",
     "invert": "has no inverse of its own, so nothing leads from a picture to its code in one "
               "step: search for it with projection.project",
-    "predict": "takes noise away in no steps between which one could reach in: take a diffusion "
+    "predict": "draws a picture at once, not in steps that one could reach into: take a diffusion "
                "model",
     "log_likelihood": "does not know how likely a picture is: take a flow, or compare distances "
                       "with metrics.nearest_sample",

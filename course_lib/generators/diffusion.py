@@ -114,6 +114,7 @@ class Diffusion(Generator):
         Args:
             labels: of each picture; the one that is set for all if None.
         """
+        require_number(t, "t", above=0, most=1)
         times = x_t.new_full((len(x_t),), t)
         labels = self._labels(len(x_t)) if labels is None else labels
         x0 = self.estimate(x_t, times, labels, seen)
@@ -142,7 +143,14 @@ class Diffusion(Generator):
         return self.decode_said(latent, None)
 
     def decode_said(self, latent: Latent, labels: Labels | None) -> Image:
-        """The pictures of codes that are each told something else; what is set if None."""
+        """The pictures of codes that are each told something else; what is set if None.
+
+        Args:
+            labels: (batch, conditions), numbers of words from 1 on, 0 for nothing said.
+        Raises:
+            ValueError: there are more or fewer rows or columns, or a number has no word.
+        """
+        self._require_said(labels, len(latent))
         x, times = self._as_noise(latent), self.times().tolist()
         for t, s in itertools.pairwise(times):
             if torch.is_grad_enabled() and x.requires_grad:  # memory of one step, not of all
@@ -178,6 +186,7 @@ class Diffusion(Generator):
         """
         self.require_space(space)
         self.require_pictures(images)
+        require_count(self.rounds, "rounds", least=0)
         x, times = images * 2 - 1, self.times().flip(0).tolist()
         for t, s in itertools.pairwise(times):
             x = self._step_out(x, t, s)
@@ -190,7 +199,7 @@ class Diffusion(Generator):
         require_count(n, "n")
         require_rng(rng)
         x = self._as_noise(self.sample_latent(n, rng=rng))
-        times = self.with_steps(steps or self.steps).times()
+        times = self.with_steps(self.steps if steps is None else steps).times()
         for t, s in itertools.pairwise(times):
             fresh = torch.randn(x.shape, generator=rng, device=rng.device).to(x)
             x = ddpm_step(x, self.predict(x, float(t)), t.to(x), s.to(x), fresh)
@@ -216,6 +225,22 @@ class Diffusion(Generator):
         chosen = copy.copy(self)
         chosen.steps = steps
         return chosen
+
+    def _require_said(self, labels: Labels | None, batch: int) -> None:
+        known = [words for words in (self.config.kinds, self.config.colors) if words]
+        if labels is None:
+            return
+        if tuple(labels.shape) != (batch, len(known)):
+            raise ValueError(
+                f"labels have shape {tuple(labels.shape)}, but {self.name} is told {len(known)} "
+                f"words of each of {batch} codes: pass ({batch}, {len(known)}) numbers."
+            )
+        for column, words in zip(labels.unbind(1), known, strict=True):
+            if not ((column >= 0) & (column <= len(words))).all():
+                raise ValueError(
+                    f"labels hold {int(column.max())}, but there are {len(words)} words, counted "
+                    f"from 1: 0 says nothing."
+                )
 
     def _step(self, x: Noisy, t: float, s: float, labels: Labels | None) -> Noisy:
         return ddim_step(self.predict(x, t, labels=labels), torch.tensor(s))
