@@ -27,6 +27,11 @@ def sigma(t: Tensor) -> Tensor:
     return torch.sin(math.pi / 2 * t)
 
 
+def add_noise(x0: Noisy, noise: Noisy, t: Tensor) -> Noisy:
+    """x_t = α x0 + σ ε, of a picture and its noise; one time for all, or (batch, 1, 1, 1)."""
+    return alpha(t) * x0 + sigma(t) * noise
+
+
 @dataclass(frozen=True)
 class Prediction:
     """What a noisy picture x_t tells of the clean one, in three views of one guess.
@@ -61,7 +66,7 @@ class Prediction:
 
 def ddim_step(found: Prediction, s: Tensor) -> Noisy:
     """x_s = α_s x0 + σ_s ε: the same picture and the same noise at another time (eq. 12, η = 0)."""
-    return alpha(s) * found.x0 + sigma(s) * found.noise
+    return add_noise(found.x0, found.noise, s)
 
 
 def ddpm_step(
@@ -78,6 +83,16 @@ def ddpm_step(
     added = sigma(t).square() - kept.square() * sigma(s).square()  # variance of x_t given x_s
     mean = (kept * sigma(s).square() * x_t + alpha(s) * added * found.x0) / sigma(t).square()
     return mean + (added.sqrt() * sigma(s) / sigma(t)) * fresh
+
+
+def step_out(x: Noisy, s: Tensor, t: Tensor, fresh: Noisy) -> Noisy:
+    """A draw of x_t from x_s, s < t: what is left of it, and as much noise as is missing.
+
+    Args:
+        fresh: normal noise, of x's shape.
+    """
+    kept = alpha(t) / alpha(s)
+    return kept * x + (sigma(t).square() - (kept * sigma(s)).square()).sqrt() * fresh
 
 
 def way_back(steps: int, start: float = LATEST) -> Float[Tensor, " times"]:

@@ -27,11 +27,10 @@ from course_lib.checks import (
     require_rng,
     require_slopes,
 )
-from course_lib.denoising import Noisy, Prediction, alpha, ddim_step, sigma
+from course_lib.denoising import Noisy, Prediction, add_noise, ddim_step, sigma, step_out
 from course_lib.generators.base import Generator
 from course_lib.guidance import Constraint, Drag
-from course_lib.guidance.energy import require_constraints
-from course_lib.guidance.strokes import Energy
+from course_lib.guidance.energy import Terms, bind, require_constraints
 from course_lib.results import Callback, should_stop
 from course_lib.shapes import Image
 
@@ -100,18 +99,18 @@ def sdedit(
     x0 = image * 2 - 1
     energies = _bind(generator, image, constraints)
     start = noise * generator.latest
-    times = [start, *(t for t in generator.times().tolist() if t < start)]
+    times = torch.tensor([start, *(t for t in generator.times().tolist() if t < start)])
     fixed = _normal(x0, rng)  # of what stays outside the mask
-    x = noised = _at(x0, fixed, start)
+    x = noised = add_noise(x0, fixed, times[0])
     guesses, values = [], {name: [] for name in energies}
     for step, (t, s) in enumerate(itertools.pairwise(times)):
         for again in range(rounds):
-            found, terms, slope = _look(generator, x, t, energies)
-            x = ddim_step(found, torch.tensor(s)) - pull * slope * float(sigma(torch.tensor(t)))
+            found, terms, slope = _look(generator, x, float(t), energies)
+            x = ddim_step(found, s) - pull * slope * sigma(t)
             if mask is not None:
-                x = torch.where(mask, x, _at(x0, fixed, s))
+                x = torch.where(mask, x, add_noise(x0, fixed, s))
             if again < rounds - 1:
-                x = _out(x, s, t, _normal(x0, rng))
+                x = step_out(x, s, t, _normal(x0, rng))
         guess = (found.x0 + 1) / 2
         guesses.append(guess[0])
         for name, value in terms.items():
@@ -119,7 +118,7 @@ def sdedit(
         if should_stop(callback, step, guess):
             x = found.x0 if mask is None else torch.where(mask, found.x0, x0)
             break
-    return Denoised((x + 1) / 2, noised, torch.stack(guesses), torch.tensor(times[:len(guesses)]),
+    return Denoised((x + 1) / 2, noised, torch.stack(guesses), times[:len(guesses)],
                     {name: torch.stack(value) for name, value in values.items()})
 
 
@@ -151,9 +150,7 @@ def inpaint(
                   rng=rng, callback=callback)
 
 
-def _bind(
-    generator: Generator, image: Image, constraints: Sequence[Constraint]
-) -> dict[str, tuple[float, Energy]]:
+def _bind(generator: Generator, image: Image, constraints: Sequence[Constraint]) -> Terms:
     """The constraints' weights and terms by name."""
     require_constraints(constraints)
     if any(isinstance(one, Drag) for one in constraints):
@@ -166,12 +163,11 @@ def _bind(
     require_slopes()
     with torch.no_grad():
         code = generator.invert(image)  # for those that compare with the input
-    return {f"{type(one).__name__} {number}": (one.weight, one.bind(generator, code, "z"))
-            for number, one in enumerate(constraints, start=1)}
+    return bind(constraints, generator, code, "z")
 
 
 def _look(
-    generator: Generator, x: Noisy, t: float, energies: dict[str, tuple[float, Energy]]
+    generator: Generator, x: Noisy, t: float, energies: Terms
 ) -> tuple[Prediction, dict[str, Tensor], Noisy]:
     """What is guessed of x_t, the constraints' terms of that guess, and where x_t should not go.
 
@@ -195,16 +191,3 @@ def _look(
 
 def _normal(like: Tensor, rng: torch.Generator) -> Noisy:
     return torch.randn(like.shape, generator=rng, device=rng.device).to(like)
-
-
-def _at(x0: Noisy, noise: Noisy, t: float) -> Noisy:
-    """x_t of a picture and its noise."""
-    time = torch.tensor(t)
-    return alpha(time) * x0 + sigma(time) * noise
-
-
-def _out(x: Noisy, s: float, t: float, fresh: Noisy) -> Noisy:
-    """A draw of x_t from x_s, s < t: what is left of it, and as much noise as is missing."""
-    early, late = torch.tensor(s), torch.tensor(t)
-    kept = alpha(late) / alpha(early)
-    return kept * x + (sigma(late).square() - (kept * sigma(early)).square()).sqrt() * fresh

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from course_lib.denoising import alpha, sigma
+from course_lib.denoising import alpha, sigma, step_out
 from course_lib.guidance import Anything, ColorStroke, Drag, WarpStroke
-from course_lib.sdedit import _out, inpaint, sdedit
+from course_lib.sdedit import inpaint, sdedit
 from tests.test_diffusion import Gaussian, small
 from tests.toys import Chain
 
@@ -93,7 +93,7 @@ def test_going_out_again_adds_the_noise_that_is_missing(rng):
     x0 = torch.full((1, 3, 200, 200), 0.4)
     s, t = torch.tensor(0.3), torch.tensor(0.6)
     x = alpha(s) * x0 + sigma(s) * torch.randn(x0.shape, generator=rng)
-    later = _out(x, 0.3, 0.6, torch.randn(x0.shape, generator=rng))
+    later = step_out(x, s, t, torch.randn(x0.shape, generator=rng))
     assert float(later.mean()) == pytest.approx(float(alpha(t)) * 0.4, abs=0.01)
     assert float(later.std()) == pytest.approx(float(sigma(t)), rel=0.01)
 

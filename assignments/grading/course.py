@@ -21,6 +21,12 @@ class CourseError(RuntimeError):
     """A step that cannot be taken; the message says why, and what to do."""
 
 
+def require_new(folder: Path) -> None:
+    """Refuse a folder that holds something already, or a file of this name."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise CourseError(f"{folder} is there already, and would be mixed up: name a new folder.")
+
+
 @dataclass(frozen=True)
 class Course:
     """The folder with source/, release/, submitted/, autograded/, feedback/ and the gradebook."""

@@ -16,7 +16,7 @@ import nbformat
 from nbformat import NotebookNode
 
 from assignments.grading.cells import is_test, split_hidden
-from assignments.grading.course import HERE, Course, CourseError
+from assignments.grading.course import HERE, Course, CourseError, require_new
 from assignments.grading.handout import is_stale
 from course_lib.feedback.sealed import OPEN, seal
 
@@ -50,8 +50,7 @@ def build(course: Course, to: Path, *, solutions: str = "folded") -> None:
         CourseError: there is something in the folder already, a release is stale, or something
             that students must not see would have gone in. Nothing is left behind then.
     """
-    if to.exists() and (not to.is_dir() or any(to.iterdir())):
-        raise CourseError(f"{to} is there already, and would be mixed up: name a new folder.")
+    require_new(to)
     stale = [name for name in course.assignments() if is_stale(course, name)]
     if stale:
         raise CourseError(f"The release of {', '.join(stale)} is not what its source makes, so "

@@ -19,7 +19,7 @@ from PIL import Image as Pillow
 from PIL import ImageSequence
 
 from assignments.grading.confinement import is_plain_file
-from assignments.grading.course import Course, CourseError
+from assignments.grading.course import Course, CourseError, require_new
 from assignments.grading.display import printable
 from course_lib.feedback.showcase import FILM, FRAMES, LARGEST, PICTURE, as_webp
 
@@ -52,8 +52,7 @@ def gallery(course: Course, options: Namespace) -> None:
     """Make the page, its pictures, an empty vote sheet, and the key to who is which number."""
     name, to = options.assignment, options.to
     course.require(name)
-    if to.exists() and (not to.is_dir() or any(to.iterdir())):
-        raise CourseError(f"{to} is there already, and would be mixed up: name a new folder.")
+    require_new(to)
     shown, left = [], []
     for student in in_some_order(course, name):
         entries = taken_from(course.notebook("submitted", name, student).with_name(NAME))

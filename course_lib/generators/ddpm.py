@@ -22,7 +22,7 @@ from course_lib.generators.base import Generator
 from course_lib.generators.diffusion import Diffusion
 from course_lib.generators.diffusion_networks import DiffusionConfig, Labels, Times
 from course_lib.weights import import_torchvision
-from course_lib.weights.hub import hub_folder, hub_reason, impatient_hub
+from course_lib.weights.hub import from_hub, hub_folder
 
 TRAINED = "scheduler_config.json"
 
@@ -108,15 +108,8 @@ def load_ddpm(name_or_folder: str | Path, device: torch.device | str) -> DDPM:
         name = folder.name
     else:
         name, betas = official.name, _betas(None)
-        try:
-            with impatient_hub():
-                network = _read(diffusers, official.hub)
-        except Exception as error:  # of several packages, none of which promises which
-            raise ConnectionError(
-                f"{official} is not in the cache and can't be downloaded now "
-                f"({hub_reason(error)}): go online and ask again, or take cats-diffusion, which "
-                f"ships with the course."
-            ) from error
+        with from_hub(official, instead="take cats-diffusion"):
+            network = _read(diffusers, official.hub)
     kept = torch.cumprod(1 - betas, dim=0)
     return DDPM(network, kept, name).eval().requires_grad_(False).to(device)
 

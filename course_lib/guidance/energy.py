@@ -12,6 +12,9 @@ from course_lib.guidance.strokes import Constraint, Energy
 from course_lib.results import CLOSE_TO_INPUT
 from course_lib.shapes import Latent
 
+Terms = dict[str, tuple[float, Energy]]
+"""By name, as "ColorStroke 1" or "Drag 2", each constraint's weight and its term of the energy."""
+
 
 class EditEnergy:
     """E = Σ_g weight_g · L_g(G(z)) + λ_s · mean squared change, for codes that began at z0.
@@ -31,12 +34,9 @@ class EditEnergy:
         require_number(smoothness, "smoothness", least=0)
         require_constraints(constraints)
         self.generator, self.space, self.smoothness = generator, space, smoothness
-        self.terms: dict[str, tuple[float, Energy]] = {}
-        for number, constraint in enumerate(constraints, start=1):
-            term = constraint.bind(generator, origin, space)
-            if isinstance(term, Pull) and before:
-                term.continue_from(before.pulls)
-            self.terms[f"{type(constraint).__name__} {number}"] = constraint.weight, term
+        self.terms = bind(constraints, generator, origin, space)
+        for pull in self.pulls if before else ():
+            pull.continue_from(before.pulls)
 
     @property
     def pulls(self) -> list[Pull]:
@@ -66,6 +66,14 @@ class EditEnergy:
         return {name: term.missed() if isinstance(term, Pull)
                 else term(code, image).clamp(min=0).sqrt()
                 for name, (_, term) in self.terms.items()}
+
+
+def bind(
+    constraints: Sequence[Constraint], generator: Generator, latent: Latent, space: str
+) -> Terms:
+    """The constraints' weights and terms, for an edit that begins at `latent`."""
+    return {f"{type(one).__name__} {number}": (one.weight, one.bind(generator, latent, space))
+            for number, one in enumerate(constraints, start=1)}
 
 
 def require_constraints(constraints: object) -> None:

@@ -230,6 +230,12 @@ def along_ways(
     return ((places - nearest).norm(dim=-1) <= radius).any(dim=-1)
 
 
+def grow_mask(mask: Bool[Tensor, "h w"], reach: int) -> Bool[Tensor, "h w"]:
+    """The mask, and the pixels within `reach` of it, left, right, up and down."""
+    grown = F.max_pool2d(mask[None, None].float(), 2 * reach + 1, stride=1, padding=reach)
+    return grown[0, 0] > 0
+
+
 def require_ways(start: Points, end: Points, generator: Generator) -> None:
     """Raise a `ValueError` unless both are equally many points inside the picture."""
     last = generator.resolution - 1

@@ -19,7 +19,7 @@ from course_lib.familiarity import judge_familiarity
 from course_lib.framing import Frame, carry_back
 from course_lib.generators.base import Generator
 from course_lib.guidance import Anything, ColorStroke, Constraint, Drag
-from course_lib.guidance.strokes import along_ways
+from course_lib.guidance.strokes import along_ways, grow_mask
 from course_lib.projection import Projection, project
 from course_lib.results import CLOSE_TO_INPUT, Callback
 from course_lib.sessions.editing import EditSession
@@ -265,6 +265,4 @@ def around(constraint: Constraint, resolution: int) -> Mask:
     mask = getattr(constraint, "mask", None)
     if mask is None:
         return torch.ones(resolution, resolution, dtype=torch.bool)
-    reach = round(NEAR * resolution)
-    grown = F.max_pool2d(mask[None, None].float(), 2 * reach + 1, 1, reach)
-    return grown[0, 0] > 0
+    return grow_mask(mask, round(NEAR * resolution))

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from course_lib.shapes import Image
 from course_lib.text.towers import require_pictures
 from course_lib.weights import import_torchvision
-from course_lib.weights.hub import hub_folder, hub_reason, impatient_hub
+from course_lib.weights.hub import from_hub, hub_folder
 
 
 @dataclass(frozen=True)
@@ -107,14 +107,8 @@ def download_clip(real: RealClip, device: torch.device | str) -> OpenClip:
         ConnectionError: it is not in the cache, and can't be downloaded now.
     """
     _import_open_clip()
-    try:
-        with impatient_hub():
-            return create_clip(real.name, device, pretrained=real.pretrained)
-    except Exception as error:  # of several packages, none of which promises which
-        raise ConnectionError(
-            f"{real} is not in the cache and can't be downloaded now ({hub_reason(error)}): go "
-            f'online and ask again, or use load_clip("clip-small"), which ships with the course.'
-        ) from error
+    with from_hub(real, instead='use load_clip("clip-small")'):
+        return create_clip(real.name, device, pretrained=real.pretrained)
 
 
 def _import_open_clip() -> ModuleType:

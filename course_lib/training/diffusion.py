@@ -15,7 +15,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from course_lib.denoising import LATEST, alpha, sigma
+from course_lib.denoising import LATEST, add_noise, alpha, sigma
 from course_lib.generators import load_generator
 from course_lib.generators.diffusion import Diffusion
 from course_lib.generators.diffusion_networks import DiffusionConfig
@@ -140,9 +140,9 @@ class DiffusionTraining(DescentTraining):
         share = (torch.arange(len(batch)) + torch.rand(len(batch), generator=self.rng)) / len(batch)
         t = (EARLIEST + (LATEST - EARLIEST) * share).to(batch)
         noise = torch.randn(batch.shape, generator=self.rng).to(batch)
-        a, b = (one[:, None, None, None] for one in (alpha(t), sigma(t)))
         with frozen_precision(self.device):
-            found = self.model.estimate(a * batch + b * noise, t, self.said)
+            x_t = add_noise(batch, noise, t[:, None, None, None])
+            found = self.model.estimate(x_t, t, self.said)
         error = (found - batch).square().flatten(1).sum(dim=1) / self.linear_error(t)
         return error.mean(), {"error": error.mean(), "error, early": error[: len(t) // 3].mean(),
                               "error, late": error[-len(t) // 3 :].mean()}
@@ -183,9 +183,11 @@ class DiffusionTraining(DescentTraining):
             return draw_said(generator, labels[chosen], rng=rng)
 
         report = report_generator(path, cls.settings(state), pictures, run, recognized, draw=draw)
+        generator = load_generator(path, device="cpu")
+        data = pictures(generator.resolution)
         report.measured["held-out PSNR of the inverse"] = state["held out"]
         report.measured["frechet by steps"] = {20: report.measured["frechet"]} | {
-            steps: frechet_by_steps(load_generator(path, device="cpu"), steps, pictures, draw)
+            steps: frechet_by_steps(generator, steps, data, draw)
             for steps in (10, 50)}
         return report
 
@@ -200,11 +202,10 @@ def draw_said(generator: Diffusion, labels: Tensor, *, rng: torch.Generator) -> 
 
 
 def frechet_by_steps(
-    generator: Diffusion, steps: int, pictures: Callable[[int], Dataset], draw: Draw,
-    *, count: int = 1000,
+    generator: Diffusion, steps: int, data: Dataset, draw: Draw, *, count: int = 1000
 ) -> float:
     """The Fréchet distance of `count` samples from real pictures, in so many steps each."""
-    rng, data = torch.Generator().manual_seed(0), pictures(generator.resolution)
+    rng = torch.Generator().manual_seed(0)
     chosen = torch.randperm(len(data), generator=rng)[: min(count, len(data) // 2)]
     fake = draw(generator.with_steps(steps), chosen, rng)
     return round(frechet_distance(data[chosen].float() / 255, fake), 1)

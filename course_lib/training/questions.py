@@ -98,42 +98,37 @@ def cat_words(records: Sequence[Record], pictures: Dataset) -> Int64[Tensor, "pi
     The coat is named after the median colour of the forehead; the pattern after the muzzle, where
     it is much lighter, else after the breed that was guessed. Both are rough.
     """
-    found = []
-    striped_ones = striped(records, pictures)
-    for part, known, stripes in zip(pictures.split(512), _parts(records, 512),
-                                    striped_ones.split(512), strict=True):
+    contrasts, foreheads = [], []
+    for part in pictures.split(512):
         images = part.float() / 255
-        forehead = region(images, 0.28, 0.45, 0.33, 0.67).flatten(2).median(dim=2).values
-        found += [
-            (_pattern(record, contrast, stripe), 0 if record["grey"] else _coat(*color))
-            for record, contrast, stripe, color in zip(
-                known, muzzle_contrast(images).tolist(), stripes.tolist(), forehead.tolist(),
-                strict=True)
-        ]
-    return torch.tensor(found)
+        contrasts += muzzle_contrast(images).tolist()
+        foreheads += region(images, 0.28, 0.45, 0.33, 0.67).flatten(2).median(dim=2).values.tolist()
+    words = [
+        (CAT_PATTERNS.index(_pattern(record, contrast, stripes)),
+         -1 if record["grey"] else CAT_COATS.index(_coat(*forehead)))
+        for record, contrast, stripes, forehead in zip(
+            records, contrasts, striped(records, pictures).tolist(), foreheads, strict=True)
+    ]
+    return torch.tensor(words) + 1
 
 
-def _parts(records: Sequence[Record], size: int) -> list[Sequence[Record]]:
-    return [records[start : start + size] for start in range(0, len(records), size)]
-
-
-def _pattern(record: Record, contrast: float, striped: float) -> int:
+def _pattern(record: Record, contrast: float, stripes: float) -> str:
     if record["breed_guesses"][0][0] == "Siamese_cat":
-        return 4
+        return "Siamese"
     if contrast > 0.2:
-        return 3
-    return 2 if striped == 1 else 1
+        return "white muzzle"
+    return "tabby" if stripes == 1 else "plain"
 
 
-def _coat(red: float, green: float, blue: float) -> int:
+def _coat(red: float, green: float, blue: float) -> str:
     light, warm = 0.299 * red + 0.587 * green + 0.114 * blue, red - blue
     if light < 0.24:
-        return 1
+        return "black"
     if warm > 0.22:
-        return 4
+        return "ginger"
     if warm > 0.11:
-        return 5 if light < 0.53 else 6
-    return 3 if light > 0.67 else 2
+        return "brown" if light < 0.53 else "cream"
+    return "white" if light > 0.67 else "grey"
 
 
 def background_lightness(images: Tensor) -> Tensor:

@@ -13,14 +13,29 @@ def hub_folder() -> str | None:
     return os.environ.get("COURSE_WEIGHTS", "").strip() or None
 
 
-def hub_reason(error: Exception) -> str:
-    """Why a model did not come, in few words; of several packages, each with errors of its own."""
-    reason = str(error).strip().split("\n")[0].split("Last error")[0]
-    return (reason or type(error).__name__).strip(" .")
+@contextmanager
+def from_hub(model: object, instead: str) -> Iterator[None]:
+    """While a model is read: from the cache, else downloaded into it.
+
+    Args:
+        model: what it is, and how large; instead: what to do without it.
+    Raises:
+        ConnectionError: it is not in the cache, and can't be downloaded now.
+    """
+    try:
+        with _impatient_hub():
+            yield
+    except Exception as error:  # of several packages, none of which promises which
+        reason = str(error).strip().split("\n")[0].split("Last error")[0]
+        raise ConnectionError(
+            f"{model} is not in the cache and can't be downloaded now "
+            f"({(reason or type(error).__name__).strip(' .')}): go online and ask again, or "
+            f"{instead}, which ships with the course."
+        ) from error
 
 
 @contextmanager
-def impatient_hub() -> Iterator[None]:
+def _impatient_hub() -> Iterator[None]:
     """Where the models' host can't be reached only the cache counts: no minute of trying again."""
     from huggingface_hub import constants
 

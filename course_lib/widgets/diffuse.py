@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 import ipywidgets
 import torch
-import torch.nn.functional as F
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
 from course_lib.generators.base import Generator
+from course_lib.guidance.strokes import grow_mask
 from course_lib.images import crop_square
 from course_lib.plotting import tile
 from course_lib.sdedit import Denoised, sdedit
@@ -121,9 +121,10 @@ class DiffuseTool(Tool):
             picture = torch.where(ink, shades, picture)
         else:
             constraints = wishes(state.strokes, (), side)
+        near = grow_mask(ink, side // 8) if state.local and ink.any() else None
         found = sdedit(
             self._told(state), picture[None].to(self.generator.device), constraints,
-            noise=state.noise / 100, mask=_grown(ink) if state.local and ink.any() else None,
+            noise=state.noise / 100, mask=near,
             rng=torch.Generator().manual_seed(state.seed), callback=self._watch)
         self._solved = state, found
         return found
@@ -188,9 +189,3 @@ def _sample(generator: Generator) -> Float[Tensor, "3 r r"]:
     told = generator.with_label(0) if generator.config.kinds else generator
     code = told.sample_latent(1, rng=torch.Generator().manual_seed(20))
     return told.decode(code)[0].clamp(0, 1).cpu()
-
-
-def _grown(ink: Bool[Tensor, "r r"]) -> Bool[Tensor, "r r"]:
-    """The ink, and an eighth of the picture's width around it."""
-    reach = len(ink) // 8
-    return F.max_pool2d(ink[None, None].float(), 2 * reach + 1, stride=1, padding=reach)[0, 0] > 0

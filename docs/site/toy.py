@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from course_lib.directions import ganspace
 from course_lib.directions.naming import shipped_directions
 from course_lib.generators import load_generator
+from course_lib.generators.base import chosen_rows
 
 NAME, TRUNCATION = "cats", 0.6
 COARSE = range(4)  # rows of w_plus
@@ -58,18 +59,15 @@ def _steps(generator) -> dict[str, Tensor]:
     principal = ganspace(generator, n_samples=20_000, n_components=8,
                          rng=torch.Generator().manual_seed(0))
     for name, index in COMPONENTS.items():
-        direction = principal.components[index]
-        # An axis has no sign of its own: here its largest number is positive.
-        direction = direction * direction[direction.abs().argmax()].sign()
-        found[name] = _on_rows(generator, COARSE, 2 * principal.stdev[index] * direction)
+        step = 2 * principal.stdev[index] * principal.components[index]
+        found[name] = _on_rows(generator, COARSE, step)
     return found
 
 
 def _on_rows(generator, rows, step: Tensor) -> Tensor:
     """The step on these rows of w_plus, and none on the others."""
-    on = torch.zeros(generator.num_ws, 1)
-    on[list(range(generator.num_ws) if rows is None else rows)] = 1
-    return on * step
+    step = step.expand(generator.num_ws, -1)
+    return step * chosen_rows(step[None], rows)
 
 
 def export(toy: Toy, path: Path) -> None:
