@@ -4,7 +4,8 @@
 
 The more noise, the less is left of the input, and the more of the answer is the model's own: t is
 the lecture's "stay close to the input" as one slider. Where a mask says so, the input stays as it
-is; and constraints, such as strokes, pull at every step.
+is; and constraints, such as strokes, pull at every step. Words, lastly, need no noise but the
+picture's own: it is inverted, and drawn again by a model that is told something else (`reword`).
 
 Sources: Meng et al., "SDEdit: Guided Image Synthesis and Editing with Stochastic Differential
 Equations", ICLR 2022, algorithms 1 and 2; Lugmayr et al., "RePaint: Inpainting using Denoising
@@ -32,7 +33,7 @@ from course_lib.generators.base import Generator
 from course_lib.guidance import Constraint, Drag
 from course_lib.guidance.energy import Terms, bind, require_constraints
 from course_lib.results import Callback, should_stop
-from course_lib.shapes import Image
+from course_lib.shapes import Image, Latent
 
 
 @dataclass(frozen=True)
@@ -148,6 +149,49 @@ def inpaint(
     covered = torch.where(mask.to(image.device), 0.5, image)
     return sdedit(generator, covered, constraints, noise=1.0, mask=mask, pull=pull, rounds=rounds,
                   rng=rng, callback=callback)
+
+
+@torch.no_grad()
+def reword(
+    generator: Generator,
+    latent: Latent,
+    *,
+    label: int | str | None = None,
+    color: int | str | None = None,
+    guidance: float = 2.0,
+    frames: int = 2,
+) -> Float[Tensor, "frames 3 r r"]:
+    """The morph from the picture of a code to the one that words make of it.
+
+    The noise stays, and what the model is told is said ever louder, by a guidance from 0, which
+    is told nothing. Of a photo's code (`generator.invert`) the first frame is the photo; and what
+    the words do not speak of stays in all of them.
+
+    Source: Song et al., DDIM, 2021, section 4.3 (the code of a picture); Ho and Salimans,
+    "Classifier-Free Diffusion Guidance", 2022, eq. 6.
+
+    Args:
+        generator: a diffusion model that is told words, with the steps that are set.
+        latent: one code, (1, z_dim).
+        label, color: the words, by name or number; at least one of them.
+        guidance: of the last frame, at least 1.
+        frames: of the morph, for `transfer.transfer_edit`; in [0, 1].
+    Raises:
+        ValueError: nothing is said, a word is not known, or there are several codes.
+    """
+    generator.require_capability("predict")
+    require_count(len(latent), "number of codes", most=1)
+    require_count(frames, "frames", least=2)
+    require_number(guidance, "guidance", least=1)
+    if label is None and color is None:
+        raise ValueError(
+            f"nothing is said, so the picture would stay as it is: pass a label, a color, or both, "
+            f"of the words that {generator.name} knows."
+        )
+    told = generator.with_label(label, color=color)
+    shares = torch.linspace(0, 1, frames).tolist()
+    return torch.cat([
+        told.with_guidance(share * guidance).decode(latent) for share in shares]).clamp(0, 1)
 
 
 def _bind(generator: Generator, image: Image, constraints: Sequence[Constraint]) -> Terms:

@@ -45,8 +45,8 @@ ROOMS = {
     "blending": "placing poisson modes".split(),
     "directions": "moving moments unsupervised supervised effects naming".split(),
     "parts": "clusters finding moving locality naming".split(),
-    "transfer": "motion apply alternatives".split(),
-    "sessions": "editing photo text".split(),
+    "transfer": "motion apply regions alternatives".split(),
+    "sessions": "editing rewording photo text".split(),
     "present": "slides stage __main__".split(),
 }
 

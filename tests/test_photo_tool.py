@@ -13,7 +13,8 @@ from course_lib.familiarity import Familiarity
 from course_lib.widgets import photo as module
 from course_lib.widgets.canvas import Canvas, Marks, Pair, Stroke
 from course_lib.widgets.photo import PhotoTool
-from course_lib.widgets.photo_page import EYES, OWN, SAMPLE
+from course_lib.widgets.photo_page import ANY, EYES, OWN, READY, SAMPLE
+from tests.test_diffusion import small
 from tests.toys import Flow, Painter, tame
 
 RED = Stroke(((150.0, 250.0), (350.0, 250.0)), "#ff0000", 90)
@@ -64,7 +65,7 @@ def test_a_photo_is_projected_by_itself_and_then_asks_to_be_painted(make):
     tool = make()
     tool.wait()
     assert tool.session.projection is not None
-    assert tool.answer.note == module.READY and tool.page.progress.layout.display == "none"
+    assert tool.answer.note == READY and tool.page.progress.layout.display == "none"
     assert torch.equal(tool.solve(tool.state).image, tool.state.image)
 
 
@@ -110,7 +111,7 @@ def test_a_projection_can_be_ended_early(make, monkeypatch):
     monkeypatch.setattr(tool.page, "show_model", lambda pictures: (tool.cancel(), watch(pictures)))
     tool.set(image=tool.state.image.clone())
     tool.wait()
-    assert len(tool.session.projection.losses) < 3 and tool.answer.note == module.READY
+    assert len(tool.session.projection.losses) < 3 and tool.answer.note == READY
 
 
 def test_a_photo_of_one_s_own_is_placed_by_its_eyes_and_then_projected(placed_by_eyes, make):
@@ -179,9 +180,35 @@ def test_named_directions_have_sliders_that_move_the_photo(make, monkeypatch):
     assert tool.edited.shape == tool.photo.shape and not torch.equal(tool.edited, tool.photo)
     tool.reset()
     tool.wait()
-    assert tool.page.sliders[0].value == 0 and tool.answer.note == module.READY
+    assert tool.page.sliders[0].value == 0 and tool.answer.note == READY
     with pytest.raises(ValueError, match="'wide'"):
         tool.move("narrow", 50)
+
+
+def test_a_word_draws_the_photo_again_at_its_own_size(make, rng):
+    tool = make(words=small(rng))
+    tool.wait()
+    assert tool.answer.note == READY
+    tool.controls["kind"].value = "hat"
+    tool.wait()
+    assert tool.state.words.kind == "hat" and tool.session.is_edited
+    assert "said: hat" in tool.answer.note and "own size, 60 × 40" in tool.answer.note
+    hat = tool.edited
+    assert hat.shape == tool.photo.shape and (hat - tool.photo).abs().max() > 1e-3
+    tool.say("hat", "red", 4.0)
+    tool.wait()
+    assert "said: hat · red" in tool.answer.note and tool.controls["loudness"].value == 4
+    assert not torch.equal(tool.edited, hat)
+    tool.say()
+    tool.wait()
+    assert tool.controls["kind"].value == ANY and tool.answer.note == READY
+    assert torch.equal(tool.edited, tool.photo)
+    with pytest.raises(ValueError, match="can't be shown"):
+        tool.say("skirt")
+
+
+def test_a_tool_without_a_model_of_words_has_no_menus_of_them(make):
+    assert list(make().controls) == ["name"]
 
 
 def test_a_failure_in_the_background_is_shown(make, monkeypatch):

@@ -5,7 +5,7 @@ import torch
 
 from course_lib.denoising import alpha, sigma, step_out
 from course_lib.guidance import Anything, ColorStroke, Drag, WarpStroke
-from course_lib.sdedit import inpaint, sdedit
+from course_lib.sdedit import inpaint, reword, sdedit
 from tests.test_diffusion import Gaussian, small
 from tests.toys import Chain
 
@@ -162,3 +162,36 @@ def test_inpainting_without_a_hole_is_refused(gaussian):
 def test_other_families_are_refused_in_a_sentence(rng):
     with pytest.raises(ValueError, match="take a diffusion model"):
         sdedit(Chain(), torch.rand(1, 3, 8, 8, generator=rng), rng=rng)
+
+
+# ---- other words
+
+def test_a_rewording_begins_at_the_photo_and_ends_as_the_guided_model_draws(rng):
+    model = small(rng)
+    photo = torch.rand(1, 3, 16, 16, generator=rng)
+    code = model.invert(photo)
+    morph = reword(model, code, label="sock", color="red", guidance=3.0, frames=4)
+    assert morph.shape == (4, 3, 16, 16)
+    torch.testing.assert_close(morph[:1], photo, atol=5e-3, rtol=0)
+    told = model.with_label("sock", color="red").with_guidance(3.0)
+    torch.testing.assert_close(morph[3:], told.decode(code).clamp(0, 1))
+    steps = (morph - morph[:1]).square().mean(dim=(1, 2, 3))
+    assert steps.tolist() == sorted(steps.tolist()) and steps[-1] > 1e-5  # ever louder
+
+
+@pytest.mark.parametrize(("change", "sentence"), [
+    ({"label": None}, "nothing is said"),
+    ({"label": "skirt"}, "skirt"),
+    ({"guidance": 0.5}, "guidance"),
+    ({"frames": 1}, "frames"),
+    ({"latent": torch.zeros(2, 768)}, "number of codes"),
+])
+def test_a_rewording_that_can_t_be_is_refused(change, sentence, rng):
+    call = {"latent": torch.zeros(1, 768), "label": "hat"} | change
+    with pytest.raises(ValueError, match=sentence):
+        reword(small(rng), call.pop("latent"), **call)
+
+
+def test_only_a_model_that_predicts_rewords(rng):
+    with pytest.raises(ValueError, match="take a diffusion model"):
+        reword(Chain(), torch.zeros(1, 192), label=0)

@@ -8,7 +8,8 @@ import torch
 from course_lib.directions.naming import NamedDirection
 from course_lib.framing import Frame
 from course_lib.guidance import ColorStroke
-from course_lib.sessions import EditSession, PhotoSession
+from course_lib.sessions import EditSession, PhotoSession, Rewording, Words
+from tests.test_diffusion import SMALL, small
 from tests.toys import tame
 
 NEVER = {"should_end": lambda: False, "show": lambda: None}
@@ -140,3 +141,55 @@ def test_a_direction_spares_what_it_is_told_to_unless_something_is_asked_there(s
 
     assert changed("coat") < 0.1 * changed("wide")
     assert changed("coat", ColorStroke(there, (1.0, 0, 0))) > 2 * changed("coat")
+
+
+# ---- by other words
+
+def test_words_change_the_frame_alone_and_not_what_is_kept(rng):
+    rewording = Rewording(small(rng))
+    photo = torch.rand(3, 60, 80, generator=rng)
+    frame = Frame((39.5, 29.5), 40.0)
+    free = rewording(photo, frame, Words("hat", guidance=4.0))
+    kept = rewording(photo, frame, Words("hat", guidance=4.0), keeps=[(0.5, 0.5, 0.3, 0.3)])
+    middle = (slice(None), slice(27, 33), slice(37, 43))
+    assert torch.equal(free[:, :9], photo[:, :9]) and torch.equal(free[..., :19], photo[..., :19])
+    assert (free - photo).abs().max() > 1e-3
+    assert (kept - photo)[middle].abs().mean() < 0.3 * (free - photo)[middle].abs().mean()
+
+
+def test_a_photo_is_brought_into_noise_once_for_all_words(rng, monkeypatch):
+    model = small(rng)
+    seen, invert = [], model.invert
+    monkeypatch.setattr(model, "invert", lambda images: seen.append(images) or invert(images))
+    rewording, photo = Rewording(model), torch.rand(3, 20, 20, generator=rng)
+    for words in (Words("hat"), Words("sock"), Words(color="red")):
+        rewording(photo, Frame.middle(photo), words)
+    assert len(seen) == 1
+    rewording(photo.clone(), Frame.middle(photo), Words("hat"))
+    rewording(photo, Frame((9.5, 9.5), 10.0), Words("hat"))
+    assert len(seen) == 3
+
+
+def test_words_are_said_of_the_photo_as_it_was_edited(session, red, rng):
+    session.rewording = Rewording(small(rng))
+    session.say(Words(color="blue"))
+    of_photo = session.finish()
+    session.ask([red])
+    session.follow(**NEVER)
+    both = session.finish()
+    session.say(Words())
+    edited = session.finish()
+    expected = session.rewording(edited, session.frame, Words(color="blue")).clamp(0, 1)
+    torch.testing.assert_close(both, expected)
+    assert not torch.equal(of_photo, session.photo) and not torch.equal(both, of_photo)
+    session.start_again()
+    assert not session.is_edited and torch.equal(session.finish(), session.photo)
+
+
+def test_words_need_somebody_who_understands_them(session, generator, rng):
+    with pytest.raises(ValueError, match="give the session a Rewording"):
+        session.say(Words("hat"))
+    with pytest.raises(ValueError, match="take a diffusion model"):
+        Rewording(generator)
+    with pytest.raises(ValueError, match="trained without words"):
+        Rewording(small(rng, replace(SMALL, kinds=(), colors=())))

@@ -11,6 +11,7 @@ from course_lib.transfer import (
     add_change,
     apply_change,
     blend_change,
+    changed_region,
     doubled,
     enlarge_edit,
     estimate_flow_and_color,
@@ -275,3 +276,30 @@ def test_detail_keeps_its_contrast_where_the_fields_would_wipe_or_exaggerate_it(
     color = 0.5 * torch.eye(3, 4)[..., None, None].expand(3, 4, 16, 16).clone()
     dark = apply_change(fur, still, color)  # half the light: half the contrast
     assert 0.2 < float(detail_energy(dark) / detail_energy(fur)) < 0.35
+
+
+# ---- where a photo follows
+
+def test_what_changed_much_is_told_from_what_was_tinted_a_little(rng):
+    frames = torch.rand(1, 3, 64, 64, generator=rng).expand(3, -1, -1, -1).clone()
+    frames[2] *= 0.95  # nobody spoke of the rest
+    frames[2, :, 16:48, 16:48] += 0.4
+    region = changed_region(frames)
+    assert region.shape == (64, 64) and region.min() == 0 and region.max() == 1
+    inside, far = region[22:42, 22:42], torch.ones(64, 64, dtype=torch.bool)
+    far[8:56, 8:56] = False
+    assert inside.min() > 0.99 and region[far].max() < 0.01
+    torch.testing.assert_close(changed_region(0.3 * frames), region)  # of any strength
+    assert torch.equal(changed_region(frames[:1].expand(2, -1, -1, -1)), torch.zeros(64, 64))
+    assert changed_region(frames, little=0, much=0.05)[far].mean() > 0.5
+
+
+@pytest.mark.parametrize(("change", "sentence"), [
+    ({"frames": torch.zeros(1, 3, 8, 8)}, "frames"),
+    ({"little": 0.5, "much": 0.5}, "more than that for much"),
+    ({"little": -0.1}, "0 or more for little"),
+])
+def test_a_region_that_can_t_be_is_refused(change, sentence):
+    call = {"frames": torch.zeros(2, 3, 8, 8)} | change
+    with pytest.raises(ValueError, match=sentence):
+        changed_region(call.pop("frames"), **call)

@@ -23,6 +23,7 @@ from course_lib.guidance.strokes import along_ways, grow_mask
 from course_lib.projection import Projection, project
 from course_lib.results import CLOSE_TO_INPUT, Callback
 from course_lib.sessions.editing import EditSession
+from course_lib.sessions.rewording import Rewording, Words
 from course_lib.shapes import Ellipse, Image, Latent, Mask
 from course_lib.transfer import (
     Change,
@@ -51,7 +52,7 @@ class PhotoSession:
     """A photo and its edit.
 
     Place the photo, `project` it, `ask` for something, `follow`, and look at `preview` meanwhile;
-    `finish` gives the photo at its own size.
+    `finish` gives the photo at its own size, by other words if any were said.
 
     Args:
         generator: whose manifold the photo is brought to.
@@ -59,6 +60,7 @@ class PhotoSession:
         frame: where the generator's square lies in it; the middle if None.
         steps: of each edit; shared: as in `guidance.edit`.
         projection_steps, prior: of `projection.project`.
+        rewording: who draws the photo by other words, where that can be done.
 
     Attributes:
         square: what lies in the frame, (3, r, r); small: the photo, 512 pixels long at most.
@@ -68,14 +70,16 @@ class PhotoSession:
         directions: those that were named for this generator, by name.
         within: where alone the photo follows, in the square; everywhere if there is none.
         keeps: where it never does.
+        words: what is said of the photo; nothing at first.
     """
 
     def __init__(
         self, generator: Generator, photo: Image, *, frame: Frame | None = None, steps: int = 60,
         projection_steps: int = 100, prior: float = PRIOR, shared: bool = False,
+        rewording: Rewording | None = None,
     ) -> None:
         self.generator, self.projection_steps, self.prior = generator, projection_steps, prior
-        self.shared = shared
+        self.shared, self.rewording, self.words = shared, rewording, Words()
         self.within: tuple[Ellipse, ...] = ()
         self.keeps: tuple[Ellipse, ...] = ()
         self.space = generator.spaces[-1]
@@ -117,6 +121,20 @@ class PhotoSession:
         self._asked: tuple[Constraint, ...] = ()
         self.edit.begin(self.projection.latent, shared=self.shared)
         self._seen: Transfer | None = None
+        self.words = Words()
+
+    def say(self, words: Words) -> None:
+        """Take up words, for `finish`.
+
+        Raises:
+            ValueError: there is nobody to say them to.
+        """
+        if words and self.rewording is None:
+            raise ValueError(
+                f"{self.generator.name} is told nothing, so words change no photo: give the "
+                f"session a Rewording of a model that is."
+            )
+        self.words = words
 
     def ask(
         self, constraints: Sequence[Constraint], strengths: Mapping[str, float] | None = None,
@@ -151,6 +169,11 @@ class PhotoSession:
         self.edit.follow(should_end, show, pause=pause)
 
     @property
+    def is_edited(self) -> bool:
+        """Whether anything is wished for."""
+        return self._is_moved or bool(self.words)
+
+    @property
     def pictures(self) -> Float[Tensor, "3 3 r r"]:
         """What the generator is about: the square, G(w0), and G(w1) as far as it has come."""
         edited = self.edit.picture().clamp(0, 1)
@@ -159,7 +182,7 @@ class PhotoSession:
     @torch.no_grad()
     def preview(self) -> Image:
         """The photo, small, with the edit as it is now: the motion goes on from the last look's."""
-        if not self._is_edited:
+        if not self._is_moved:
             self._seen = None
             return self.small
         size = 2 * [min(COARSE, self.generator.resolution)]
@@ -174,13 +197,22 @@ class PhotoSession:
 
     @torch.no_grad()
     def finish(self, should_end: Callable[[], bool] = lambda: False) -> Image | None:
-        """The whole photo, edited, (3, H, W): motion and colour followed at G's own size.
+        """The whole photo, edited, (3, H, W): motion and colour followed at G's own size; then
+        what was said.
 
         Args:
             should_end: asked between the steps; once it says so, there is no answer.
         """
-        if not self._is_edited:
-            return self.photo
+        photo = self._carried(should_end) if self._is_moved else self.photo
+        if photo is None or should_end():
+            return None
+        if not self.words:
+            return photo
+        eyes = {place for one in self.directions.values() for place in one.spares}
+        return self.rewording(photo, self.frame, self.words, keeps=[*eyes, *self.keeps]).clamp(0, 1)
+
+    def _carried(self, should_end: Callable[[], bool]) -> Image | None:
+        """The photo with the code's edit; None if told to end."""
         start, end = self.projection.latent, self.edit.code()
         shares = torch.linspace(0, 1, FRAMES).to(start).reshape(-1, *[1] * (start.ndim - 1))
         frames = self.generator.decode(start + shares * (end - start), space=self.space)
@@ -216,7 +248,7 @@ class PhotoSession:
                 "elsewhere": float(change[~under].mean())}
 
     @property
-    def _is_edited(self) -> bool:
+    def _is_moved(self) -> bool:
         return self.projection is not None and bool(self._asked or self._strengths)
 
     def _moved(self, strengths: Mapping[str, float]) -> Latent:

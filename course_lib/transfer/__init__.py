@@ -7,7 +7,6 @@ from course_lib.transfer.apply import (
     apply_change,
     follow_morph,
     guided_upsample,
-    soft_ellipses,
     transfer_edit,
     trust_projection,
 )
@@ -19,9 +18,11 @@ from course_lib.transfer.motion import (
     unchanged,
     warped,
 )
+from course_lib.transfer.regions import changed_region, soft_ellipses
 
 __all__ = [
-    "Change", "Morph", "Transfer", "add_change", "apply_change", "blend_change", "doubled",
+    "Change", "Morph", "Transfer", "add_change", "apply_change", "blend_change",
+    "changed_region", "doubled",
     "enlarge_edit", "estimate_flow_and_color", "follow_morph", "guided_upsample", "recolored",
     "soft_ellipses", "transfer_edit", "trust_projection", "unchanged", "warped",
 ]

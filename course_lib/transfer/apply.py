@@ -25,7 +25,7 @@ from course_lib.checks import (
     require_unit_range,
 )
 from course_lib.results import Callback
-from course_lib.shapes import Ellipse, Image
+from course_lib.shapes import Image
 from course_lib.transfer.motion import (
     COLOR_SMOOTHNESS,
     Color,
@@ -197,24 +197,6 @@ def follow_morph(
     energies = {name: torch.stack([t.energies[name][-1] for t in chain[1:]])
                 for name in chain[-1].energies}
     return Morph(flows, colors, torch.stack(rests), energies)
-
-
-def soft_ellipses(
-    ellipses: Sequence[Ellipse], side: int, *, sharpness: float = 4.0
-) -> Float[Tensor, "side side"]:
-    """1 in the ellipses, 0 away from them, a half on their rims: a region for `transfer_edit`.
-
-    Args:
-        ellipses: x, y and the two radii of each, in shares of the picture's side.
-        sharpness: how fast it falls at the rim.
-    """
-    require_count(side, "side")
-    y, x = torch.meshgrid(*2 * [(torch.arange(side) + 0.5) / side], indexing="ij")
-    region = torch.zeros(side, side)
-    for centre_x, centre_y, radius_x, radius_y in ellipses:
-        away = ((x - centre_x) / radius_x).square() + ((y - centre_y) / radius_y).square()
-        region = torch.maximum(region, torch.sigmoid(sharpness * (1 - away)))
-    return region
 
 
 def apply_change(

@@ -1,6 +1,5 @@
 """Your photo, placed, projected, painted, and changed at its own size: `PhotoTool`."""
 
-import ipywidgets
 import torch
 from torch import Tensor
 
@@ -16,22 +15,26 @@ from course_lib.widgets.background import Background
 from course_lib.widgets.canvas import Canvas, Marks, Pair, Stroke
 from course_lib.widgets.photo_page import (
     AIM,
+    ANY,
     FUR,
     LARGEST,
     OWN,
     PAD,
     PhotoPage,
     PhotoState,
+    find_rewording,
     first_photo,
+    photo_controls,
+    told,
 )
 from course_lib.widgets.tool import Answer, Reader, Tool, sentence
 from course_lib.widgets.wishes import wishes
 
-READY = "Paint on the left, and the photo follows."
+DRAWING = "Drawing it again by your words; that takes some seconds."
 
 
 class PhotoTool(Tool):
-    """Edit a photo on the manifold: project, paint, drag, and see the photo itself change.
+    """Edit a photo on the manifold: project, paint, drag, say a word, and the photo itself changes.
 
     `PhotoTool()` opens a cat of the course. A photo of one's own is placed by two clicks on the
     eyes. `wait` returns when all is done.
@@ -39,6 +42,8 @@ class PhotoTool(Tool):
     Args:
         generator: a generator, or the name of one.
         photo: (3, H, W) in [0, 1], or the name of a sample; one that ships if None.
+        words: a diffusion model, or the name of one, that draws the photo by other words; of
+            generators of cats that of cats if None.
         alt: what a reader who can't see the pictures should know.
         size: of the pictures on the screen, in pixels, at most.
         steps: of each edit; projection_steps: of the projection.
@@ -46,15 +51,16 @@ class PhotoTool(Tool):
 
     def __init__(
         self, generator: Generator | str = "cats-128", photo: Image | str | None = None, *,
-        alt: str = "A photograph, edited", size: int = 620, steps: int = 60,
-        projection_steps: int = 100,
+        words: Generator | str | None = None, alt: str = "A photograph, edited", size: int = 620,
+        steps: int = 60, projection_steps: int = 100,
     ) -> None:
         if isinstance(generator, str):
             generator = load_generator(generator)
         self.generator, self.aim = generator, AIM.get(generator.name)
         name, image = first_photo(generator, photo)
         self.session = PhotoSession(
-            generator, image, steps=steps, projection_steps=projection_steps)
+            generator, image, steps=steps, projection_steps=projection_steps,
+            rewording=find_rewording(words, generator))
         self.background, self._projecting = Background(self._show_failure), False
         self._opened_state: PhotoState | None = None
         self._picture = image
@@ -63,11 +69,8 @@ class PhotoTool(Tool):
         self.placer, self.pad, self.answer = self.page.placer, self.page.pad, self.page.answer
         self.sliders = self.page.sliders
         state = PhotoState(name, image, strengths=self._still)
-        names = list(CATS) if self.aim else [name]
-        menu = ipywidgets.Dropdown(
-            options=[*names, *(() if name in names else (name,))], value=name,
-            description="photo")
-        super().__init__(state, self.answer, {"name": menu}, [self.placer, self.pad])
+        controls = photo_controls(name, CATS if self.aim else [name], self.session.rewording)
+        super().__init__(state, self.answer, controls, [self.placer, self.pad])
         self.page.arrange(self.widget)
         self._listen()
 
@@ -75,7 +78,7 @@ class PhotoTool(Tool):
 
     def place(self) -> None:
         """Let the eyes be clicked anew."""
-        self.set(placed=False, strokes=(), pairs=(), strengths=self._still)
+        self.set(placed=False, strokes=(), pairs=(), strengths=self._still, kind=ANY, color=ANY)
 
     def begin(self) -> None:
         """The photo is placed: project it."""
@@ -85,6 +88,10 @@ class PhotoTool(Tool):
         """Go along a named direction, in % of its reach; what is painted is met from there."""
         require_option(name, tuple(self.session.directions), "name")
         self._slid(list(self.session.directions).index(name), percent)
+
+    def say(self, kind: str = ANY, color: str = ANY, loudness: float = 2.0) -> None:
+        """Let the photo be drawn by other words, said so loud; without words as it is."""
+        self.set(kind=kind, color=color, loudness=loudness)
 
     def cancel(self) -> None:
         """End the projection with what was found until now."""
@@ -166,13 +173,16 @@ class PhotoTool(Tool):
         self.session.ask(wishes(
             state.strokes, state.pairs, self.generator.resolution, painted_at=PAD), dict(
             zip(self.session.directions, (s / 100 for s in state.strengths), strict=True)))
+        self.session.say(state.words)
         self.session.follow(lambda: self.background.should_end, self._show)
         if self.background.should_end:
             return
+        if state.words:
+            self.answer.note = DRAWING
         whole = self.session.finish(lambda: self.background.should_end)
         if whole is not None:
             self._picture = whole
-            self.answer.show(whole, note=self._said("at its own size"))
+            self.answer.show(whole, note=told(self.session, whole, "at its own size"))
 
     def _project(self) -> bool:
         """Project under the progress bar; whether the photo is still the same afterwards."""
@@ -198,20 +208,8 @@ class PhotoTool(Tool):
     def _show(self) -> None:
         """The photo, small, with the edit so far; and what the model makes of it."""
         self._picture = self.session.preview()
-        self.answer.show(self._picture, note=self._said("preview"))
+        self.answer.show(self._picture, note=told(self.session, self._picture, "preview"))
         self.page.show_model(self.session.pictures)
-
-    def _said(self, which: str) -> str:
-        """The energy's terms, how much has changed where, and at which size it is shown."""
-        session, terms = self.session, self.session.terms()
-        if not terms and not any(self.state.strengths):
-            return READY
-        energy = " + ".join(f"{name} {value:.3f}" for name, value in terms.items())
-        changed = ", ".join(f"{value:.3f} {where}" for where, value in session.changes().items())
-        return " · ".join(filter(None, [
-            f"Energy: {energy}" if energy else "", f"changed by {changed}",
-            f"step {session.edit.editing.age} of {session.edit.steps}" if terms else "",
-            f"{which}, {self._picture.shape[-1]} × {self._picture.shape[-2]}"]))
 
     def _listen(self) -> None:
         """To buttons, hands and files."""
@@ -232,16 +230,13 @@ class PhotoTool(Tool):
         self.pad.marks = Marks(state.strokes, pairs=state.pairs)
         self.placer.marks = Marks(pairs=tuple(Pair(place, place) for place in state.points))
         complete = len(state.points) == 2
-        self.placer.outline = self._outline() if complete else []
+        self.placer.outline = (
+            Frame.by_points(state.points, self.aim).corners().tolist() if complete else [])
         self.page.go.disabled = not complete
         self.page.show_step(state.placed, self.aim is not None)
         with self._holding():
             for slider, strength in zip(self.sliders, state.strengths, strict=True):
                 slider.value = strength
-
-    def _outline(self) -> list[list[float]]:
-        """The square that the two points ask for, in the photo."""
-        return Frame.by_points(self.state.points, self.aim).corners().tolist()
 
     def _clicked(self, marks: Marks) -> None:
         """Two points at most: of three the newest two."""
@@ -260,8 +255,10 @@ class PhotoTool(Tool):
             self.set(strengths=tuple(strengths))
 
     def _moved(self, name: str, value: object) -> None:
-        """Another photo was chosen from the menu."""
-        if not self._held and value != self.state.name:
+        """Another photo, or another word, was chosen."""
+        if name != "name":
+            super()._moved(name, value)
+        elif not self._held and value != self.state.name:
             self._take(value, load_image(value, device="cpu"), placed=True)
 
     def _take(self, name: str, image: Image, *, placed: bool) -> None:

@@ -8,9 +8,11 @@ import torch
 from torch import Tensor
 
 from course_lib.familiarity import Familiarity
+from course_lib.generators import load_generator
 from course_lib.generators.base import Generator
 from course_lib.images import load_image
 from course_lib.plotting import tile
+from course_lib.sessions import PhotoSession, Rewording, Words
 from course_lib.shapes import Image
 from course_lib.widgets.canvas import Canvas, Pair, Place, Stroke, encode
 from course_lib.widgets.sliders import Picture
@@ -20,6 +22,8 @@ SAMPLE = "the model's own"
 LARGEST = 2048  # pixels along a photo's longer side; larger ones are read at this size
 EYES = ((0.345, 0.496), (0.655, 0.496))  # where they lie in the cats' pictures, in shares
 AIM = {"cats": EYES, "cats-128": EYES, "cats-dcgan": EYES}  # generators whose things have eyes
+WORDS = dict.fromkeys(AIM, "cats-diffusion")  # who draws photos of the same things by other words
+ANY = "as it is"
 PAD = 512  # pixels along the square that is painted on
 MODEL = 128  # pixels, of the small pictures that the model sees
 BRUSHES = ("color", "sketch", "drag")
@@ -27,6 +31,7 @@ FUR = (("#F4EFE6", "cream"), ("#1F1B1A", "black"), ("#C9772E", "ginger"), ("#6B5
        ("#8A93A0", "blue-grey"), ("#4E8F3A", "green"), ("#3A7DBD", "blue"))
 CLICK = ("Click the middle of one eye, then of the other, and drag a point to correct it. The "
          "outline shows what the model will see.")
+READY = "Paint on the left, and the photo follows."
 INSIDE = "What the model sees: the square, its projection G(w0), and the edit G(w1)"
 ALERT = ("border-left: 4px solid #D55E00; padding: 5px 9px; margin: 0; line-height: 1.35; "
          "background: var(--jp-layout-color2, #f3f3f3)")
@@ -43,6 +48,7 @@ class PhotoState:
         placed: False while the points are being chosen.
         strokes, pairs: painted on the square, in its pixels, of which there are 512 along a side.
         strengths: of each named direction, in % of its reach.
+        kind, color: words for the photo, "as it is" for none; loudness: how loud, 1 to 6.
     """
 
     name: str
@@ -52,6 +58,15 @@ class PhotoState:
     strokes: tuple[Stroke, ...] = ()
     pairs: tuple[Pair, ...] = ()
     strengths: tuple[float, ...] = ()
+    kind: str = ANY
+    color: str = ANY
+    loudness: float = 2.0
+
+    @property
+    def words(self) -> Words:
+        """What is said, for a session."""
+        kind, color = (None if word == ANY else word for word in (self.kind, self.color))
+        return Words(kind, color, self.loudness)
 
     def lies_like(self, other: "PhotoState | None") -> bool:
         """Whether the photo is the other's, placed where that was."""
@@ -73,6 +88,46 @@ def first_photo(generator: Generator, photo: Image | str | None) -> tuple[str, I
         name = photo or "tabby"
         return name, load_image(name, device="cpu")
     return OWN, photo
+
+
+def find_rewording(words: Generator | str | None, generator: Generator) -> Rewording | None:
+    """Who draws photos by other words: as asked for, or who does so of the generator's things."""
+    words = words or WORDS.get(generator.name)
+    if isinstance(words, str):
+        words = load_generator(words, device=generator.device)
+    return Rewording(words) if words else None
+
+
+def photo_controls(
+    name: str, names: Sequence[str], rewording: Rewording | None
+) -> dict[str, ipywidgets.Widget]:
+    """The photos' menu; and, where there is who draws by them, words and how loud they are said."""
+    shown = {"name": ipywidgets.Dropdown(
+        options=[*names, *(() if name in names else (name,))], value=name, description="photo")}
+    if rewording is None:
+        return shown
+    shown |= {name: ipywidgets.Dropdown(options=[ANY, *words], description=label)
+              for name, label, words in (("kind", "pattern", rewording.kinds),
+                                         ("color", "coat", rewording.colors)) if words}
+    return shown | {"loudness": ipywidgets.FloatSlider(
+        2.0, min=1, max=6, step=0.5, description="how loud", continuous_update=False)}
+
+
+def told(session: PhotoSession, picture: Image, which: str) -> str:
+    """The energy's terms, what was said, how much has changed where, and at which size it is shown;
+    or that something may be wished.
+    """
+    terms = session.terms()
+    if not session.is_edited:
+        return READY
+    energy = " + ".join(f"{name} {value:.3f}" for name, value in terms.items())
+    changed = ", ".join(f"{value:.3f} {where}" for where, value in session.changes().items())
+    said = " · ".join(filter(None, (session.words.kind, session.words.color)))
+    return " · ".join(filter(None, [
+        f"Energy: {energy}" if energy else "", f"said: {said}" if said else "",
+        f"G changed by {changed}",
+        f"step {session.edit.editing.age} of {session.edit.steps}" if terms else "",
+        f"{which}, {picture.shape[-1]} × {picture.shape[-2]}"]))
 
 
 class PhotoPage:
@@ -122,15 +177,20 @@ class PhotoPage:
         self._model = Picture(f"{alt}: the square, its projection, and the projection edited")
 
     def arrange(self, widget: ipywidgets.VBox) -> None:
-        """The photo's menu and the progress above, then the pictures, the sliders, the model."""
+        """The photo's menu and the progress above, then the pictures, the sliders, the words, the
+        model.
+        """
         for canvas in (self.placer, self.pad, self.answer):  # side by side as long as they can
             canvas.layout.flex, canvas.layout.min_width = "1 1 0", "320px"
         rows, pictures = widget.children
         pictures.layout.width = "100%"
-        rows.children = [*rows.children, self.go, self.again, self.progress]
+        menu, *said = rows.children
+        rows.children = [menu, self.go, self.again, self.progress]
+        words = ipywidgets.HBox(said, layout={"flex_flow": "wrap"})
         sliders = ipywidgets.HBox(self.sliders, layout={"flex_flow": "wrap"})
         inside = ipywidgets.VBox([ipywidgets.HTML(INSIDE), self._model.widget])
-        widget.children = [rows, self.warning, pictures, *[sliders] * bool(self.sliders), inside]
+        widget.children = [rows, self.warning, pictures, *[sliders] * bool(self.sliders),
+                           *[words] * bool(said), inside]
 
     def show_model(self, pictures: Tensor) -> None:
         """The square, G(w0) and G(w1), or those of them that there are, (n, 3, r, r)."""
