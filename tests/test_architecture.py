@@ -39,7 +39,7 @@ ROOMS = {
         "transfer guidance"
     ).split(),
     "weights": "files checkpoints unpickling flattening downloads hub".split(),
-    "guidance": "axes strokes drag energy candidates editing".split(),
+    "guidance": "axes strokes drag energy rest candidates editing".split(),
     "solvers": "conjugate_gradients multigrid fourier lbfgs".split(),
     "text": "words towers real models constraints editing".split(),
     "blending": "placing poisson modes".split(),

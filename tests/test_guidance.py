@@ -9,6 +9,7 @@ from course_lib.guidance import (
     Drag,
     Editing,
     PatchMove,
+    Rest,
     SketchStroke,
     WarpStroke,
     edit,
@@ -17,6 +18,7 @@ from course_lib.guidance import (
 )
 from course_lib.guidance.axes import principal_axes
 from course_lib.guidance.candidates import worth_showing
+from course_lib.guidance.rest import near
 from course_lib.guidance.strokes import along_ways
 from course_lib.warping import warp_mls
 from tests.toys import Disc, tame
@@ -252,6 +254,41 @@ def test_a_warp_stroke_asks_for_the_warped_picture_inside_its_region(generator, 
     torch.testing.assert_close(energy(start, elsewhere), torch.zeros(2), atol=1e-9, rtol=0)
     brighter = energy(start, wanted + 0.3)
     torch.testing.assert_close(brighter, torch.full((2,), 0.09), atol=1e-5, rtol=0)
+
+
+def test_what_nobody_asked_to_change_is_held(generator, start, patch):
+    stroke, far = ColorStroke(patch, (0.9, 0.1, 0.2)), ~near([ColorStroke(patch, (0, 0, 0))], 16)
+    before = generator.decode(start, space="w")
+
+    def changed(*more):
+        found = edit(generator, start, [stroke, *more], smoothness=0, steps=60)
+        assert found.energies["ColorStroke 1"][-1].max() < found.energies["ColorStroke 1"][0].max()
+        return float((found.by_start - before)[..., far].square().mean())
+
+    assert changed(Rest([stroke])) < 0.5 * changed()
+
+
+def test_the_rest_is_told_from_a_wish_s_neighbourhood_and_in_blocks(generator, start, patch):
+    stroke = ColorStroke(patch, (1, 0, 0))
+    energy = Rest([stroke]).bind(generator, start, "w")
+    before = generator.decode(start, space="w")
+    beside = near([stroke], 16)
+    assert beside[2:11, 3:12].all() and int(beside.sum()) == 81  # two pixels around 5 x 5
+    torch.testing.assert_close(energy(start, before), torch.zeros(2))
+    torch.testing.assert_close(energy(start, before + beside), torch.zeros(2))
+    far = (~beside).float()
+    blocks = torch.nn.functional.avg_pool2d(far[None, None], 4).square().mean()
+    torch.testing.assert_close(energy(start, before + 0.5), (3 * 0.25 * blocks).expand(2))
+    checks = (torch.arange(16)[:, None] + torch.arange(16)) % 2 * 2.0 - 1  # finer than a block
+    assert energy(start, before + checks * far)[0] < 0.2 * energy(start, before + far)[0]
+
+
+def test_around_a_drag_there_is_more_room_and_a_wish_without_a_place_has_all_of_it():
+    ways = Drag(torch.tensor([[8.0, 8.0]]), torch.tensor([[11.0, 8.0]]))
+    room = near([ways], 16)
+    assert torch.equal(room, along_ways(ways.start, ways.end, 3.2, 16))
+    assert near([Anything(lambda images: images.mean(dim=(1, 2, 3)))], 16).all()
+    assert not near([], 16).any()
 
 
 def test_the_region_of_a_way_is_a_capsule():

@@ -1,8 +1,8 @@
 """Brush edits on the manifold: z* = argmin Σ_g L_g(G(z), v_g) + λ_s ‖z − z0‖².
 
 Each stroke v_g is a term of the energy; the generator keeps the answer a natural picture.
-`strokes` and `drag` hold the terms, `energy` their sum, `editing` the minimisation, `candidates`
-its several starts.
+`strokes`, `drag` and `rest` hold the terms, `energy` their sum, `editing` the minimisation,
+`candidates` its several starts.
 
 Source: Zhu et al., "Generative Visual Manipulation on the Natural Image Manifold", ECCV 2016,
 section 3.2, eq. 6.
@@ -11,6 +11,7 @@ section 3.2, eq. 6.
 from course_lib.guidance.candidates import scatter
 from course_lib.guidance.drag import Drag
 from course_lib.guidance.editing import Edit, Editing, edit
+from course_lib.guidance.rest import Rest
 from course_lib.guidance.strokes import (
     Anything,
     ColorStroke,
@@ -23,5 +24,5 @@ from course_lib.guidance.strokes import (
 
 __all__ = [
     "Anything", "ColorStroke", "Constraint", "Drag", "Edit", "Editing", "PatchMove",
-    "SketchStroke", "WarpStroke", "edit", "orientation_histograms", "scatter",
+    "Rest", "SketchStroke", "WarpStroke", "edit", "orientation_histograms", "scatter",
 ]

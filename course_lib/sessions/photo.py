@@ -7,7 +7,6 @@ figure 1: project, edit on the manifold, transfer the edit to the photo.
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
@@ -18,13 +17,13 @@ from course_lib.encoders import has_inverse
 from course_lib.familiarity import judge_familiarity
 from course_lib.framing import Frame, carry_back
 from course_lib.generators.base import Generator
-from course_lib.guidance import Anything, ColorStroke, Constraint, Drag
-from course_lib.guidance.strokes import along_ways, grow_mask
+from course_lib.guidance import ColorStroke, Constraint, Drag, Rest
+from course_lib.guidance.rest import near
 from course_lib.projection import Projection, project
 from course_lib.results import CLOSE_TO_INPUT, Callback
 from course_lib.sessions.editing import EditSession
 from course_lib.sessions.rewording import Rewording, Words
-from course_lib.shapes import Ellipse, Image, Latent, Mask
+from course_lib.shapes import Ellipse, Image, Latent
 from course_lib.transfer import (
     Change,
     Transfer,
@@ -44,8 +43,6 @@ FRAMES = 5  # of the morph that is followed for the whole photo
 PRIOR = 0.3  # of the projection: a code as likely as a sample's, which edits move as they should
 SMOOTHNESS, DRAG_SMOOTHNESS = 0.3, 1.0  # λ_s
 REST, DRAG_REST = 9.0, 3.0  # weight of what nobody asked to change
-NEAR, DRAG_NEAR = 0.1, 0.2  # how far around a wish a picture may change, in shares of its side
-SEEN = 4  # pixels: details smaller than that may change anywhere
 
 
 class PhotoSession:
@@ -158,7 +155,7 @@ class PhotoSession:
         drags = any(isinstance(one, Drag) for one in constraints)
         if smoothness is None:
             smoothness = DRAG_SMOOTHNESS if drags else SMOOTHNESS
-        rest = self._rest(constraints, DRAG_REST if drags else REST)
+        rest = Rest(constraints, DRAG_REST if drags else REST)
         self.edit.ask([*constraints, rest], smoothness=smoothness)
 
     def follow(
@@ -169,9 +166,14 @@ class PhotoSession:
         self.edit.follow(should_end, show, pause=pause)
 
     @property
+    def is_moved(self) -> bool:
+        """Whether anything is wished for that moves the code."""
+        return self.projection is not None and bool(self._asked or self._strengths)
+
+    @property
     def is_edited(self) -> bool:
-        """Whether anything is wished for."""
-        return self._is_moved or bool(self.words)
+        """Whether anything is wished for, words included."""
+        return self.is_moved or bool(self.words)
 
     @property
     def pictures(self) -> Float[Tensor, "3 3 r r"]:
@@ -182,7 +184,7 @@ class PhotoSession:
     @torch.no_grad()
     def preview(self) -> Image:
         """The photo, small, with the edit as it is now: the motion goes on from the last look's."""
-        if not self._is_moved:
+        if not self.is_moved:
             self._seen = None
             return self.small
         size = 2 * [min(COARSE, self.generator.resolution)]
@@ -203,7 +205,7 @@ class PhotoSession:
         Args:
             should_end: asked between the steps; once it says so, there is no answer.
         """
-        photo = self._carried(should_end) if self._is_moved else self.photo
+        photo = self._carried(should_end) if self.is_moved else self.photo
         if photo is None or should_end():
             return None
         if not self.words:
@@ -247,10 +249,6 @@ class PhotoSession:
         return {"under your strokes": float(change[under].mean()),
                 "elsewhere": float(change[~under].mean())}
 
-    @property
-    def _is_moved(self) -> bool:
-        return self.projection is not None and bool(self._asked or self._strengths)
-
     def _moved(self, strengths: Mapping[str, float]) -> Latent:
         """The photo's code after its steps along named directions."""
         code = self.projection.latent
@@ -259,42 +257,13 @@ class PhotoSession:
             code = move(code, found.vector(code), strength * found.reach, layers=found.layers)
         return code
 
-    def _rest(self, constraints: Sequence[Constraint], weight: float) -> Constraint:
-        """What lies around no wish should look as z0's picture does, but for fine detail."""
-        far = (~self._near(constraints)).float()
-        before = self.edit.before.detach()
-
-        def change(images: Image) -> Float[Tensor, " batch"]:
-            difference = F.avg_pool2d((images - before) * far, SEEN, ceil_mode=True)
-            return difference.square().sum(dim=1).mean(dim=(1, 2))
-
-        return Anything(change, weight=weight)
-
-    def _near(self, constraints: Sequence[Constraint]) -> Mask:
-        """Where the wishes may change the square's picture."""
-        side = self.generator.resolution
-        near = torch.zeros(side, side, dtype=torch.bool, device=self.generator.device)
-        for one in constraints:
-            near |= around(one, side).to(near)
-        return near
-
     def _region(self, side: int) -> Float[Tensor, "side side"]:
         """Where the photo follows: not where a direction spares it, but for what is asked there."""
         spared = [place for name in self._strengths for place in self.directions[name].spares]
-        asked = shrink(self._near(self._asked)[None].float(), (side, side))[0]
+        asked = near(self._asked, self.generator.resolution).to(self.generator.device)
+        asked = shrink(asked[None].float(), (side, side))[0]
         followed = 1 - soft_ellipses(spared, side).to(asked) * (1 - asked)
         followed = followed * (1 - soft_ellipses(self.keeps, side).to(asked))
         if self.within:
             followed = followed * soft_ellipses(self.within, side, sharpness=8).to(asked)
         return followed
-
-
-def around(constraint: Constraint, resolution: int) -> Mask:
-    """Where a wish may change a picture of this size: at it, and around; everywhere if unknown."""
-    if isinstance(constraint, Drag):
-        return along_ways(
-            constraint.start, constraint.end, DRAG_NEAR * resolution, resolution)
-    mask = getattr(constraint, "mask", None)
-    if mask is None:
-        return torch.ones(resolution, resolution, dtype=torch.bool)
-    return grow_mask(mask, round(NEAR * resolution))

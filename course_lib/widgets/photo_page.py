@@ -121,11 +121,12 @@ def told(session: PhotoSession, picture: Image, which: str) -> str:
     if not session.is_edited:
         return READY
     energy = " + ".join(f"{name} {value:.3f}" for name, value in terms.items())
-    changed = ", ".join(f"{value:.3f} {where}" for where, value in session.changes().items())
+    changed = ", ".join(
+        f"{value:.3f} {where}" for where, value in session.changes().items() if session.is_moved)
     said = " · ".join(filter(None, (session.words.kind, session.words.color)))
     return " · ".join(filter(None, [
         f"Energy: {energy}" if energy else "", f"said: {said}" if said else "",
-        f"G changed by {changed}",
+        f"G changed by {changed}" if changed else "",
         f"step {session.edit.editing.age} of {session.edit.steps}" if terms else "",
         f"{which}, {picture.shape[-1]} × {picture.shape[-2]}"]))
 

@@ -16,7 +16,7 @@ from course_lib.images import load_image
 from course_lib.metrics import detail_energy
 from course_lib.pixels import CATS
 from course_lib.realism import Realism, judge_realism
-from course_lib.sessions import PhotoSession
+from course_lib.sessions import PhotoSession, Rewording
 from tests.benchmarks.timing import median_seconds
 from tests.benchmarks.wishes import WISHES, Wish, as_strong, shrunk
 
@@ -70,9 +70,10 @@ def notes(device: torch.device | str) -> Iterator[str]:
 def edits(device: torch.device | str) -> Iterator[Edited]:
     """All wishes on all photographs, with wheels and without."""
     generator = load_generator("cats-128", device=device)
+    rewording = Rewording(load_generator("cats-diffusion", device=device))
     for name in CATS:
         photo = load_image(name, device=device)
-        session = PhotoSession(generator, photo)
+        session = PhotoSession(generator, photo, rewording=rewording)
         session.project()
         for wish in WISHES:
             session.start_again()

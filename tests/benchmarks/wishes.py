@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from course_lib.guidance import ColorStroke, Drag
-from course_lib.sessions import PhotoSession
+from course_lib.sessions import PhotoSession, Words
 from course_lib.shapes import Ellipse
 from course_lib.training.names import EYES
 from course_lib.transfer import soft_ellipses
@@ -116,7 +116,48 @@ class Turn:
         return soft_ellipses([FACE], SIDE)
 
 
-Wish = Paint | Turn
+@dataclass(frozen=True)
+class Say:
+    """A word; classically the tint that comes nearest to what the word does.
+
+    Attributes:
+        words: what is said; answer: what it does on wheels, once that is known.
+    """
+
+    name: str
+    words: Words
+    answer: Tensor | None = None
+
+    def ask(self, session: PhotoSession, photo: str) -> None:
+        session.say(self.words)
+
+    def like(self, answer: Tensor, photo: str) -> "Say":
+        return replace(self, answer=answer)
+
+    def classical(self, picture: Tensor, strength: float, photo: str) -> Tensor:
+        """Of all maps of a pixel's three channels, with an offset, the one nearest to the answer
+        (least squares), or a share of the way."""
+        pixels = torch.cat([picture.flatten(1), torch.ones_like(picture[:1]).flatten(1)]).T
+        tint = torch.linalg.lstsq(pixels.double(), self.answer.flatten(1).T.double()).solution
+        tinted = (pixels @ tint.to(pixels)).T.view_as(picture)
+        return torch.lerp(picture, tinted, min(strength, 1.0)).clamp(0, 1)
+
+    def missed(self, before: Tensor, after: Tensor, photo: str) -> float:
+        """The root mean square difference of the mean colours of forehead, muzzle and cheeks."""
+        return float((self._means(after) - self._means(self.answer)).square().mean().sqrt())
+
+    def near(self, photo: str) -> Tensor:
+        return soft_ellipses([FACE], SIDE)
+
+    def _means(self, picture: Tensor) -> Tensor:
+        small = shrunk(picture)
+        return torch.stack([small[:, soft_ellipses([place], SIDE) > 0.5].mean(dim=1)
+                            for place in (FOREHEAD, MUZZLE, *CHEEKS)])
+
+
+Wish = Paint | Turn | Say
+MUZZLE: Ellipse = (0.5, 0.7, 0.11, 0.09)
+CHEEKS: tuple[Ellipse, Ellipse] = ((0.25, 0.65, 0.07, 0.07), (0.75, 0.65, 0.07, 0.07))
 FOREHEAD: Ellipse = (0.5, 0.235, 0.155, 0.07)
 WISHES: tuple[Wish, ...] = (
     Paint("a white blaze", (0.5, 0.39, 0.055, 0.2), (0.93, 0.91, 0.88)),
@@ -125,6 +166,10 @@ WISHES: tuple[Wish, ...] = (
     Paint("a darker coat", FACE, spared=EYES, strengths={"light coat": -0.8}),
     Paint("a lighter coat", FACE, spared=EYES, strengths={"light coat": 0.8}),
     Turn("the nose aside", -7.0),
+    Say("“Siamese”", Words("Siamese", guidance=2.5)),
+    Say("“white muzzle”", Words("white muzzle", guidance=4.0)),
+    Say("“ginger”", Words(color="ginger", guidance=2.5)),
+    Say("“black”", Words(color="black", guidance=2.5)),
 )
 
 

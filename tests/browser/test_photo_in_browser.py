@@ -48,6 +48,22 @@ def test_a_stroke_on_the_photo_changes_the_photo(lab, tool):
     lab.keep("photo_tool")
 
 
+def test_a_word_from_the_menu_draws_the_photo_again(lab, tool):
+    pad, answer = tool
+    wait_for_note(lab, answer, "own size")
+    before = answer.pixels()
+    pad.button("Clear").click()
+    wait_for_note(lab, answer, "Paint on the left")
+    menu = lab.page.get_by_role("combobox", name="pattern")
+    menu.select_option("Siamese")
+    wait_for_note(lab, answer, "said: Siamese")
+    wait_for_note(lab, answer, "at its own size, 512 × 512")
+    assert np.abs(answer.pixels() - before).mean() > 2 and answer.error == ""
+    lab.keep("photo_tool_word")
+    menu.select_option("as it is")
+    wait_for_note(lab, answer, "Paint on the left")
+
+
 def test_a_photo_of_one_s_own_is_placed_by_two_clicks_and_a_stranger_is_named(lab, tool):
     pad, answer = tool
     wait_for_note(lab, answer, " ")
