@@ -26,6 +26,9 @@ MARGIN = 0.12  # of the square's side, over which an edit fades out where the ph
 BLUR = 5  # pixels of the fields, over which enlarging them spreads a change
 INSIDE = 0.02  # of the side: a border of the square that is so far inside the photo has a beyond
 LEAST_APART = 4  # pixels between two eyes, below which no angle can be told
+# Of FFHQ's faces, in the paper's own numbers: the square's half side in distances between the eyes,
+# or from them to the mouth, and how far below the eyes its centre lies, in the latter.
+BY_EYES, BY_MOUTH, LOWER = 2.0, 1.8, 0.1
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,46 @@ class Frame:
         cos, sin = math.cos(angle), math.sin(angle)
         return cls(((x1 + x2) / 2 + cos * right - sin * down,
                     (y1 + y2) / 2 + sin * right + cos * down), side, angle)
+
+    @classmethod
+    def by_face(cls, points: Sequence[Place]) -> "Frame":
+        """The square in which the faces of FFHQ lie: by the eyes and the mouth, turned upright.
+
+        With e from eye to eye, m from between the eyes to the mouth, and m⊥ turned by a quarter to
+        point as e does: the square's axis is e + m⊥, so that both lines have a say in the angle;
+        its side max(4 |e|, 3.6 |m|); its centre 0.1 m below the eyes.
+
+        Source: Karras et al., "Progressive Growing of GANs", ICLR 2018, appendix C, by which the
+        photos of FFHQ (Karras et al., "A Style-Based Generator Architecture", CVPR 2019, appendix
+        A) were aligned, too. Deviation: beyond the photo's border its last pixels are repeated,
+        where the paper mirrors and blurs.
+
+        Args:
+            points: in pixels, both eyes (in any order), then the middle of the mouth, or its two
+                corners, or, as detectors of five points say it, the nose and these corners (the
+                nose is not used).
+        Raises:
+            ValueError: these are not three to five points, or eyes or mouth lie too close.
+        """
+        if len(points) not in (3, 4, 5):
+            raise ValueError(
+                f"{len(points)} points are given, but a face is placed by three, four or five: "
+                f"click both eyes, then the mouth's middle, or its two corners."
+            )
+        eyes, mouth = points[:2], points[2:] if len(points) == 3 else points[-2:]
+        middle, below = (complex(*map(float, map(_mean, zip(*some, strict=True))))
+                         for some in (eyes, mouth))
+        e, m = complex(*eyes[1]) - complex(*eyes[0]), below - middle
+        if min(abs(e), abs(m)) < LEAST_APART:
+            raise ValueError(
+                f"the eyes are {abs(e):.1f} pixels apart, and the mouth {abs(m):.1f} below, too "
+                f"close to tell how large the face is: click the two eyes, then the mouth."
+            )
+        e = e if (e.conjugate() * m).imag > 0 else -e  # the mouth is below, by which left is told
+        axis = e - 1j * m
+        side = 2 * max(BY_EYES * abs(e), BY_MOUTH * abs(m))
+        centre = middle + LOWER * m
+        return cls((centre.real, centre.imag), side, math.atan2(axis.imag, axis.real))
 
     def to_photo(self, shares: Float[Tensor, "*n 2"]) -> Float[Tensor, "*n 2"]:
         """Places in the square, from (0, 0) to (1, 1), in pixels of the photo."""
@@ -192,6 +235,10 @@ def _fade(
             ramp = ((inside.masked_fill(outward, 0) - blurred) / MARGIN).clamp(0, 1)
             weight = weight * ramp * ramp * (3 - 2 * ramp)
     return weight
+
+
+def _mean(numbers: Sequence[float]) -> float:
+    return sum(numbers) / len(numbers)
 
 
 def _centres(rows: int, columns: int) -> Float[Tensor, "rows columns 2"]:

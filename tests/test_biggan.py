@@ -150,6 +150,20 @@ def test_each_chunk_of_z_moves_its_own_block_and_what_follows(rng):
             assert same == (layer in unmoved)
 
 
+@pytest.mark.parametrize("deep", [False, True])
+def test_features_alone_are_those_on_the_way_to_the_picture(deep, rng):
+    if deep:
+        peer = json.loads(PEER.read_text(encoding="utf-8"))
+        generator = BigGAN.from_weights(StoredWeights(published(peer["shapes"]), {}), "deep")
+    else:
+        generator = small(rng)
+    generator = generator.with_label(1)
+    z = generator.sample_latent(2, rng=rng)
+    _, seen = generator.decode_with_features(z, generator.layers)
+    for layer in generator.layers:
+        torch.testing.assert_close(generator.features(z, layer), seen[layer])
+
+
 # ---- the protocol
 
 def test_our_files_are_read_back(rng):
@@ -158,6 +172,25 @@ def test_our_files_are_read_back(rng):
     z = generator.sample_latent(2, rng=rng)
     torch.testing.assert_close(found.with_label("coat").decode(z),
                                generator.with_label(2).decode(z))
+
+
+def test_a_class_is_a_mixture_of_itself_alone_and_a_mixture_lies_between(rng):
+    generator = small(rng)
+    z = generator.sample_latent(3, rng=rng)
+    mixed = generator.with_mix(torch.eye(3)).decode(z)
+    for number in range(3):
+        alone = generator.with_label(number).decode(z[number : number + 1])
+        torch.testing.assert_close(mixed[number : number + 1], alone)
+    half = generator.with_mix(torch.tensor([[0.5, 0.5, 0.0]]))
+    torch.testing.assert_close(half.class_vector()[0], generator.shared.weight[:2].mean(dim=0))
+    torch.testing.assert_close(half.with_label(2).decode(z), generator.with_label(2).decode(z))
+    assert generator.mix is None and half.label is None  # the old one is as it was
+
+
+def test_a_mixture_can_be_descended(rng):
+    generator, mix = small(rng), torch.full((1, 3), 1 / 3, requires_grad=True)
+    generator.with_mix(mix).decode(generator.sample_latent(2, rng=rng)).square().sum().backward()
+    assert mix.grad.abs().min() > 0
 
 
 def test_codes_are_normal_and_cut_off_at_two_deviations(rng):
@@ -176,6 +209,8 @@ def test_codes_are_normal_and_cut_off_at_two_deviations(rng):
     (lambda g, z: g.decode(z), "draws 3 classes, and which one is open: .* of hat, sock, coat"),
     (lambda g, z: g.with_label("shoe"), "label is 'shoe'"),
     (lambda g, z: g.with_label(3), "at most 2"),
+    (lambda g, z: g.with_mix(torch.ones(2, 4)), "mix has shape .2, 4., but biggan draws 3 classes"),
+    (lambda g, z: g.with_mix(torch.ones(3, 3)).decode(z), "3 mixtures of classes for 2 codes"),
     (lambda g, z: g.with_truncation(0.5), "one set of statistics"),
     (lambda g, z: g.with_truncation(0.0), "truncation"),
     (lambda g, z: g.with_label(0).decode(z, noise="const"), "has no noise maps"),

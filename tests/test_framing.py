@@ -33,6 +33,45 @@ def test_two_points_come_to_lie_where_they_are_expected(angle):
         assert (again.side, again.angle) == pytest.approx((frame.side, angle), abs=1e-3)
 
 
+def test_an_upright_face_is_framed_by_the_papers_numbers():
+    frame = Frame.by_face([(40, 50), (60, 50), (50, 70)])  # |e| = |m| = 20: 4 · 20 beats 3.6 · 20
+    assert frame.centre == pytest.approx((50, 52))
+    assert (frame.side, frame.angle) == pytest.approx((80, 0))
+    long = Frame.by_face([(40, 50), (60, 50), (50, 90)])
+    assert (long.side, long.centre) == (pytest.approx(3.6 * 40), pytest.approx((50, 54)))
+
+
+def test_a_turned_face_is_framed_as_ffhqs_own_tool_frames_it():
+    # Its steps on arrays, eyes and mouth of a face that looks aside.
+    eyes, mouth = torch.tensor([[61.0, 40.0], [97.0, 52.0]]), torch.tensor([70.0, 88.0])
+    across, down = eyes[1] - eyes[0], mouth - eyes.mean(dim=0)
+    x = across - down.flip(0) * torch.tensor([-1.0, 1.0])
+    x = x / x.norm() * max(2 * across.norm(), 1.8 * down.norm())
+    y = x.flip(0) * torch.tensor([-1.0, 1.0])
+    c = eyes.mean(dim=0) + 0.1 * down
+    corners = torch.stack([c - x - y, c + x - y, c + x + y, c - x + y])
+    frame = Frame.by_face([*eyes.tolist(), mouth.tolist()])
+    torch.testing.assert_close(frame.corners(), corners, atol=1e-3, rtol=0)
+
+
+def test_a_face_moves_turns_and_grows_and_its_frame_with_it(rng):
+    face = torch.tensor([[-10.0, 0.0], [10.0, 1.0], [0.5, 22.0]]) + torch.rand(3, 2, generator=rng)
+    first = Frame.by_face(face.tolist()).to_shares(face)
+    for angle, scale in ((0.7, 3.0), (-2.9, 0.6), (1.6, 1.4)):  # lying and upside down, too
+        cos, sin = math.cos(angle), math.sin(angle)
+        moved = scale * face @ torch.tensor([[cos, sin], [-sin, cos]]) + torch.tensor([200.0, 90.0])
+        for order in ([0, 1, 2], [1, 0, 2]):  # either eye may come first
+            frame = Frame.by_face(moved[order].tolist())
+            torch.testing.assert_close(frame.to_shares(moved), first, atol=1e-4, rtol=0)
+
+
+def test_four_and_five_points_give_the_mouth_by_its_corners():
+    eyes, corners = [(40, 50), (60, 52)], [(42, 72), (55, 74)]
+    frame = Frame.by_face([*eyes, (48.5, 73)])
+    assert Frame.by_face([*eyes, *corners]) == frame
+    assert Frame.by_face([*eyes, (11, 5), *corners[::-1]]) == frame
+
+
 def test_photo_and_square_are_each_other_s_inverse(rng):
     places = 100 * torch.rand(7, 2, generator=rng)
     frame = Frame((70.0, 55.0), 60.0, 0.4)
@@ -97,6 +136,15 @@ def test_motion_turns_with_the_square():
 def test_points_that_tell_no_place_are_refused(points, complaint):
     with pytest.raises(ValueError, match=complaint):
         Frame.by_points(points, EYES)
+
+
+@pytest.mark.parametrize("points, complaint", [
+    ([(3, 4), (9, 4)], "2 points are given"), ([(3, 4), (4, 4), (3, 20)], "too close"),
+    ([(3, 4), (13, 4), (8, 5)], "too close"),
+])
+def test_points_that_tell_no_face_are_refused(points, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        Frame.by_face(points)
 
 
 def test_a_square_outside_the_photo_is_refused():

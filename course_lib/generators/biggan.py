@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from course_lib.checks import (
     require_count,
+    require_floats,
     require_number,
     require_option,
     require_rng,
@@ -37,7 +38,10 @@ class BigGAN(Generator):
     Attributes:
         classes: their names; `with_label` takes one, or its number.
         truncation: of a BigGAN-deep, by which batch norm's statistics are chosen.
+        mix: shares of the classes that are drawn instead of a single one (see `with_mix`).
     """
+
+    mix: Float[Tensor, "mixes classes"] | None = None
 
     def __init__(self, config: BigGANConfig | BigGANDeepConfig, name: str = "biggan"):
         super().__init__()
@@ -76,7 +80,8 @@ class BigGAN(Generator):
 
     def features(self, latent: Latent, layer: str, *, space: str = "z") -> Tensor:
         """What a layer ("b8", say) holds: (batch, channels, height, width)."""
-        return self.decode_with_features(latent, (layer,), space=space)[1][layer]
+        require_option(layer, self.layers, "layer")
+        return self._synthesize(latent, space, until=layer)
 
     def decode_with_features(
         self, latent: Latent, layers: Sequence[str], *, space: str = "z"
@@ -84,12 +89,21 @@ class BigGAN(Generator):
         """The pictures of codes and the layers' features, in one pass."""
         for layer in layers:
             require_option(layer, self.layers, "layer")
-        self.require_latent(latent, space)
         seen: dict[str, Tensor] = {}
-        y = self.class_vector().expand(len(latent), -1)
-        chosen = {"truncation": self.truncation, "as_published": self._as_published}
-        image = self.synthesis(latent, y, seen, **(chosen if self.deep else {}))
+        image = self._synthesize(latent, space, seen=seen)
         return (image + 1) / 2, {layer: seen[layer] for layer in layers}
+
+    def _synthesize(self, latent: Latent, space: str, **options: object) -> Tensor:
+        self.require_latent(latent, space)
+        y = self.class_vector()
+        if len(y) not in (1, len(latent)):
+            raise ValueError(
+                f"there are {len(y)} mixtures of classes for {len(latent)} codes, so some would "
+                f"have none: pass with_mix one row, or one for each code."
+            )
+        if self.deep:
+            options |= {"truncation": self.truncation, "as_published": self._as_published}
+        return self.synthesis(latent, y.expand(len(latent), -1), **options)
 
     def with_label(self, label: int | str) -> "BigGAN":
         """The same weights, for one class, by its name or number."""
@@ -98,7 +112,25 @@ class BigGAN(Generator):
             label = self.classes.index(label)
         require_count(label, "label", least=0, most=len(self.classes) - 1)
         chosen = copy.copy(self)  # on the same weights
-        chosen.label = label
+        chosen.label, chosen.mix = label, None
+        return chosen
+
+    def with_mix(self, mix: Float[Tensor, "mixes classes"]) -> "BigGAN":
+        """The same weights, for a mixture of classes: the same mixture of their vectors.
+
+        Args:
+            mix: each class's share; one row for all codes, or one for each code.
+        Raises:
+            ValueError: there is not one share a class.
+        """
+        require_floats(mix, "mix")
+        if mix.ndim != 2 or mix.shape[1] != len(self.classes):
+            raise ValueError(
+                f"mix has shape {tuple(mix.shape)}, but {self.name} draws {len(self.classes)} "
+                f"classes: pass (1, {len(self.classes)}), or one row for each code."
+            )
+        chosen = copy.copy(self)
+        chosen.label, chosen.mix = None, mix.to(self.shared.weight)
         return chosen
 
     def with_truncation(self, truncation: float, *, as_published: bool = False) -> "BigGAN":
@@ -120,8 +152,10 @@ class BigGAN(Generator):
         chosen.truncation, chosen._as_published = truncation, as_published
         return chosen
 
-    def class_vector(self) -> Float[Tensor, "1 class_dim"]:
-        """What stands for the class."""
+    def class_vector(self) -> Float[Tensor, "mixes class_dim"]:
+        """What stands for the class, or for each mixture of them."""
+        if self.mix is not None:
+            return self.mix @ self.shared.weight
         if self.label is None:
             several = ", ".join(self.classes[:12]) + " …" * (len(self.classes) > 12)
             raise ValueError(

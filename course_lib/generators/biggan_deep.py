@@ -156,15 +156,23 @@ class DeepSynthesis(nn.Module):
     def forward(
         self, z: Float[Tensor, "batch z_dim"], y: Float[Tensor, "batch class_dim"],
         seen: dict[str, Tensor] | None = None, *, truncation: float = 1.0,
-        as_published: bool = False,
-    ) -> Float[Tensor, "batch 3 r r"]:
-        """Pictures in [-1, 1]; what stands behind the last block of a size goes into `seen`."""
+        as_published: bool = False, until: str | None = None,
+    ) -> Float[Tensor, "batch _ _ _"]:
+        """Pictures in [-1, 1], 3 channels; what the last block of a size gives goes into `seen`.
+
+        Args:
+            until: stop behind this size, "b8" say, and return its features.
+        """
         told = Told(torch.cat([z, y], dim=1), truncation, as_published)
         x = self.gen_z(told.code).unflatten(1, (4, 4, -1)).permute(0, 3, 1, 2).contiguous()
         found = {}
         for layer in self.layers:
             x = layer(x) if isinstance(layer, Attention) else layer(x, told)
+            if until in found and f"b{x.shape[-1]}" != until:
+                return found[until]
             found[f"b{x.shape[-1]}"] = x
+        if until is not None:
+            return found[until]
         if seen is not None:
             seen.update(found)
         return torch.tanh(self.conv_to_rgb(F.relu(self.bn(x, told))))

@@ -154,18 +154,26 @@ class Synthesis(nn.Module):
 
     def forward(
         self, z: Float[Tensor, "batch z_dim"], y: Float[Tensor, "batch class_dim"],
-        seen: dict[str, Tensor] | None = None,
-    ) -> Float[Tensor, "batch 3 r r"]:
-        """Pictures in [-1, 1]; features go into `seen`, by layer."""
+        seen: dict[str, Tensor] | None = None, *, until: str | None = None,
+    ) -> Float[Tensor, "batch _ _ _"]:
+        """Pictures in [-1, 1], 3 channels; features go into `seen`, by layer.
+
+        Args:
+            until: stop behind this layer, "b8" say, and return its features.
+        """
         first, *chunks = z.split(self.config.chunk, dim=1)
         x = self.linear(first).unflatten(1, (-1, 4, 4))
         x = x.contiguous(memory_format=torch.channels_last)
         found = {"b4": x}
         for parts, chunk in zip(self.blocks, chunks, strict=True):
+            if until in found:
+                return found[until]
             x = parts[0](x, torch.cat([y, chunk], dim=1))
             for attention in parts[1:]:
                 x = attention(x)
             found[f"b{x.shape[-1]}"] = x
+        if until is not None:
+            return found[until]
         if seen is not None:
             seen.update(found)
         norm, relu, conv = self.output_layer

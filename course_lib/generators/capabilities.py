@@ -29,6 +29,8 @@ MISSING = {
                        "direction: use ganspace",
     "style_slices": "has no styles, one scale a channel, of which a part's own could be changed: "
                     "take a StyleGAN2",
+    "with_mix": "is told no class, so there are none to mix: take a BigGAN, or project the photo "
+                "with projection.project",
     "mix_styles": "has no styles, of which coarse ones and fine ones could be mixed: blend two "
                   "codes with interpolate",
 }
@@ -40,6 +42,7 @@ class Capabilities:
     Attributes:
         layers: names for `features`, from coarse to fine; none in families without layers.
         num_ws: rows of w_plus, of families with styles.
+        classes: their names, of families that are told which one to draw, or a mixture.
         steps, latest: of families that `predict`, how many steps lead from noise to a picture, and
             at what time they begin.
     """
@@ -47,6 +50,7 @@ class Capabilities:
     name: str
     layers: tuple[str, ...] = ()
     num_ws: int = 0
+    classes: tuple[str, ...] = ()
     steps: int = 0
     latest: float = LATEST
 
@@ -118,6 +122,10 @@ class Capabilities:
     def style_inputs(self, latent: Latent, *, space: str = "z") -> dict[str, Tensor]:
         """By layer what its style scales: (batch, channels, height, width)."""
         raise self._lacks("style_slices")
+
+    def with_mix(self, mix: Float[Tensor, "mixes classes"]) -> "Capabilities":
+        """The same generator for mixtures of its classes, one for all codes or one for each."""
+        raise self._lacks("with_mix")
 
     def mix_styles(self, coarse: Latent, fine: Latent, crossover: int) -> Latent:
         """Rows up to `crossover` of one w_plus, the rest of another."""
