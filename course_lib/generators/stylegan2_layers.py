@@ -166,10 +166,13 @@ class SynthesisLayer(nn.Module):
         else:
             x = F.conv2d(x, self.weight, padding=1)
         norm = style.square() @ self.weight.square().sum(dim=(2, 3)).T
-        x = x * (norm + 1e-8).rsqrt()[:, :, None, None].to(x.dtype)
+        # Leaky ReLU's √2 comes before it, where it costs no pass over the picture of its own.
+        scale = math.sqrt(2) * (norm + 1e-8).rsqrt()[:, :, None, None].to(x.dtype)
+        x = torch.addcmul(math.sqrt(2) * self.bias[:, None, None].to(x.dtype), x, scale)
         if noise is not None:
-            x = x + (noise * self.noise_strength).unsqueeze(1).to(x.dtype)
-        return activate(x + self.bias[:, None, None].to(x.dtype), clamp=self.clamp)
+            x = x + (math.sqrt(2) * noise * self.noise_strength).unsqueeze(1).to(x.dtype)
+        x = F.leaky_relu(x, 0.2)
+        return x if self.clamp is None else x.clamp(-self.clamp, self.clamp)
 
     def noise_map(self, noise: str, x: Tensor) -> Tensor | None:
         """The map to add for a batch like `x`: (batch or 1, r, r), or None."""

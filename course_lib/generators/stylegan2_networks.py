@@ -132,6 +132,7 @@ class Synthesis(nn.Module):
         maps = None if isinstance(noise, str) else iter(noise)
         image, style = None, iter(styles)
         x = self.b4.const.expand(len(styles[0]), -1, -1, -1)
+        x = x.contiguous(memory_format=torch.channels_last) if x.device.type == "cpu" else x
         for resolution in self.resolutions:
             block = getattr(self, f"b{resolution}")
             for name, layer in block.convolutions.items():
