@@ -8,7 +8,8 @@ In reading order, each module uses only the ones before it:
   `energies`
 - the manifold: `denoising`, `generators`
 - what "close" means, and what a picture shows: `lite0`, `losses`, `encoders`, `classifiers`
-- photos onto it: `descent`, `projection`, `familiarity`, `realism`, `tuning`
+- photos onto it: `descent`, `projection`, `classes`, `familiarity`, `realism`, `tuning`; and a
+  network that has learnt nothing, `deep_prior`
 - edits on it: `guidance`, `sdedit`, `text`, `transfer`, `framing`, `directions`, `parts`,
   `sessions`
 - what is measured and shown: `metrics`, `plotting`, `diagrams`, `feedback`, `widgets`

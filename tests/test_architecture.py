@@ -15,8 +15,8 @@ HOUSE = Path(__file__).parents[1] / "course_lib"
 READING_ORDER = """
     shapes results checks caching writing  pixels images weights  gradients solvers
     smoothing blending warping energies  denoising generators  lite0 losses encoders classifiers
-    descent projection familiarity realism tuning  guidance sdedit text transfer framing
-    directions parts sessions metrics
+    descent projection classes familiarity realism tuning deep_prior  guidance sdedit text
+    transfer framing  directions parts sessions metrics
     plotting diagrams feedback  widgets  present  training
 """.split()
 
@@ -51,8 +51,8 @@ ROOMS = {
 }
 
 METHODS = """
-    losses encoders classifiers descent projection familiarity realism tuning guidance sdedit
-    text transfer framing directions parts sessions metrics
+    losses encoders classifiers descent projection classes familiarity realism tuning deep_prior
+    guidance sdedit text transfer framing directions parts sessions metrics
 """.split()
 MAX_LINES = 300
 MAX_BODY = 40  # lines, without the docstring

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from course_lib.weights import REMOTE, RemoteWeights, fetch_weights
+from course_lib.weights import REMOTE, RemoteWeights, fetch_weights, is_downloaded
 from course_lib.weights.downloads import BIGGAN, CONVERTED, NVIDIA
 
 CONTENT = bytes(range(256)) * 2000  # half a megabyte
@@ -268,3 +268,12 @@ def test_a_wrong_file_put_there_by_hand_is_refused_and_left_alone(
 def test_a_name_that_is_not_registered_brings_the_names_that_are(as_users_run_it):
     with pytest.raises(ValueError, match="'ffhq', 'afhq-cat'"):
         fetch_weights("unicorns")
+
+
+def test_what_is_in_the_cache_is_known_without_asking_a_server(tmp_path, monkeypatch):
+    monkeypatch.setenv("COURSE_WEIGHTS", str(tmp_path))
+    assert not is_downloaded("church")
+    (tmp_path / REMOTE["church"].file_name).write_bytes(b"whatever it is")
+    assert is_downloaded("church") and not is_downloaded("church", folder=tmp_path / "elsewhere")
+    with pytest.raises(ValueError, match="name is 'chapel'"):
+        is_downloaded("chapel")

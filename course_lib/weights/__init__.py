@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from course_lib.weights.checkpoints import TORCH_MAGIC, load_checkpoint
-from course_lib.weights.downloads import REMOTE, RemoteWeights, fetch_weights
+from course_lib.weights.downloads import REMOTE, RemoteWeights, fetch_weights, is_downloaded
 from course_lib.weights.files import (
     Damage,
     Refusal,
@@ -29,7 +29,7 @@ from course_lib.writing import whole_file
 
 __all__ = [
     "REMOTE", "RemoteWeights", "StoredWeights", "fetch_weights", "import_torchvision",
-    "read_weights", "require_sha256", "save_weights",
+    "is_downloaded", "read_weights", "require_sha256", "save_weights",
 ]
 
 

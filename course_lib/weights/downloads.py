@@ -130,6 +130,16 @@ def fetch_weights(name: str, *, folder: str | Path | None = None) -> Path:
     return path
 
 
+def is_downloaded(name: str, *, folder: str | Path | None = None) -> bool:
+    """Whether the weights called `name` are in the cache, so that nothing need be downloaded.
+
+    Raises:
+        ValueError: no such name.
+    """
+    require_option(name, list(REMOTE), "name")
+    return (_cache(folder) / REMOTE[name].file_name).is_file()
+
+
 def _cache(folder: str | Path | None) -> Path:
     chosen = folder or os.environ.get("COURSE_WEIGHTS", "").strip()
     if not chosen:
