@@ -19,6 +19,8 @@ from course_lib.transfer import soft_ellipses
 from course_lib.warping import warp_mls
 
 SIDE = 128  # pixels: at this size answers are measured, and strokes and drags are given
+HELD = [(0.02, 0.02), (0.5, 0.02), (0.98, 0.02), (0.02, 0.98), (0.5, 0.98), (0.98, 0.98),
+        (0.05, 0.5), (0.95, 0.5)]  # of the picture, where a warp moves nothing
 FACE: Ellipse = (0.5, 0.48, 0.36, 0.36)
 NOSES = {"bandit": (62, 90), "british": (65, 84), "ginger": (63, 82), "patch": (68, 83),
          "siamese": (56, 88), "silver": (63, 90), "tabby": (62, 88), "tuxedo": (64, 87)}
@@ -98,9 +100,7 @@ class Turn:
     def classical(self, picture: Tensor, strength: float, photo: str) -> Tensor:
         side = picture.shape[-1]
         face = [*(eye[:2] for eye in EYES), tuple(n / SIDE for n in NOSES[photo])]
-        held = [(0.02, 0.02), (0.5, 0.02), (0.98, 0.02), (0.02, 0.98), (0.5, 0.98), (0.98, 0.98),
-                (0.05, 0.5), (0.95, 0.5)]
-        start = picture.new_tensor(face + held) * side
+        start = picture.new_tensor(face + HELD) * side
         way = torch.zeros_like(start)
         share = strength * self.pixels / SIDE * side
         way[: len(face), 0] = share * picture.new_tensor([0.8, 0.8, 1.0])
@@ -155,7 +155,51 @@ class Say:
                             for place in (FOREHEAD, MUZZLE, *CHEEKS)])
 
 
-Wish = Paint | Turn | Say
+@dataclass(frozen=True)
+class Pose:
+    """The head moved along a named direction; classically its points are moved alike.
+
+    Attributes:
+        strengths: of named directions; answer: what they do, once that is known.
+    """
+
+    name: str
+    strengths: Mapping[str, float]
+    answer: Tensor | None = None
+
+    def ask(self, session: PhotoSession, photo: str) -> None:
+        session.ask([], self.strengths)
+
+    def like(self, answer: Tensor, photo: str) -> "Pose":
+        return replace(self, answer=answer)
+
+    def classical(self, picture: Tensor, strength: float, photo: str) -> Tensor:
+        """Eyes and nose moved to where they are in the answer, by moving least squares."""
+        points = self._points(photo)
+        ways = torch.stack([found_again(shrunk(picture), shrunk(self.answer), point) - point
+                            for point in points]).to(picture)
+        scale = picture.shape[-1] / SIDE
+        start = torch.cat([points.to(picture) * scale, picture.new_tensor(HELD) * SIDE * scale])
+        way = torch.zeros_like(start)
+        way[: len(points)] = strength * ways * scale
+        return warp_mls(picture, start, start + way).clamp(0, 1)
+
+    def missed(self, before: Tensor, after: Tensor, photo: str) -> float:
+        """How far eyes and nose are from where they are in the answer, in pixels of 128."""
+        apart = [found_again(shrunk(before), shrunk(after), point)
+                 - found_again(shrunk(before), shrunk(self.answer), point)
+                 for point in self._points(photo)]
+        return float(torch.stack(apart).float().norm(dim=1).mean())
+
+    def near(self, photo: str) -> Tensor:
+        return soft_ellipses([FACE], SIDE)
+
+    def _points(self, photo: str) -> Tensor:
+        eyes = [tuple(round(share * SIDE) for share in eye[:2]) for eye in EYES]
+        return torch.tensor([*eyes, NOSES[photo]])
+
+
+Wish = Paint | Turn | Say | Pose
 MUZZLE: Ellipse = (0.5, 0.7, 0.11, 0.09)
 CHEEKS: tuple[Ellipse, Ellipse] = ((0.25, 0.65, 0.07, 0.07), (0.75, 0.65, 0.07, 0.07))
 FOREHEAD: Ellipse = (0.5, 0.235, 0.155, 0.07)
