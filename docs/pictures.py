@@ -18,9 +18,10 @@ from course_lib.sessions import PhotoSession, Rewording, TextSession, Words
 from course_lib.shapes import Image
 from course_lib.text import load_clip
 from tests.benchmarks.bench_edits import TO_THE_END
-from tests.benchmarks.wishes import WISHES, Paint, Pose, Say, Wish, as_strong
+from tests.benchmarks.wishes import WISHES, Paint, Pose, Say, Turn, Wish, as_strong
 
-BLAZE, TURN = WISHES[0], WISHES[5]
+BLAZE = WISHES[0]
+ROWS = ("photo", "without wheels", "with wheels")
 EDITS: tuple[tuple[str, str, Wish], ...] = (
     ("british", "a word", Say("“Siamese”", Words("Siamese", guidance=2.5))),
     ("tabby", "a word", Say("“white muzzle”", Words("white muzzle", guidance=4.0))),
@@ -28,8 +29,8 @@ EDITS: tuple[tuple[str, str, Wish], ...] = (
     ("patch", "a direction", Paint("darker coat", (0.5, 0.48, 0.36, 0.36),
                                    strengths={"light coat": -0.8})),
     ("tabby", "a stroke", BLAZE),
-    ("silver", "a drag", TURN),
-    ("british", "a direction", Pose("head up", {"head up": 1.0})),
+    ("patch", "a drag", Turn("the nose aside", 9.0)),
+    ("silver", "a direction", Pose("head turned", {"head turned": 1.5})),
     ("bandit", "a sentence", Say("“a black cat”", Words())),
 )
 
@@ -66,20 +67,22 @@ def draw(path: str) -> None:
     """All of it into a file: two bands of four wishes, each photo above its two answers."""
     found = list(answers())
     columns = len(found) // 2
-    figure, axes = plt.subplots(6, columns, figsize=(2.05 * columns, 12.9), dpi=110)
+    figure, axes = plt.subplots(
+        7, columns, figsize=(2.2 * columns, 14), dpi=100,
+        gridspec_kw={"height_ratios": [1, 1, 1, 0.22, 1, 1, 1], "hspace": 0.03, "wspace": 0.03,
+                     "left": 0.035, "right": 0.998, "top": 0.964, "bottom": 0.002})
+    for place in axes.flat:
+        place.set_axis_off()
     for number, (title, tool, *pictures) in enumerate(found):
         band, column = divmod(number, columns)
-        for row, picture in enumerate(pictures):
-            place = axes[3 * band + row, column]
+        column_axes = axes[4 * band : 4 * band + 3, column]
+        column_axes[0].set_title(f"{title}\n({tool})", fontsize=11)
+        for place, picture, row in zip(column_axes, pictures, ROWS, strict=True):
             place.imshow(to_uint8(picture))
-            place.set_xticks([])
-            place.set_yticks([])
-            place.set_frame_on(False)
             if column == 0:
-                place.set_ylabel(("photo", "without wheels", "with wheels")[row])
-        axes[3 * band, column].set_title(f"{title}\n({tool})", fontsize=10)
-    figure.tight_layout(pad=0.3)
-    figure.savefig(path, pil_kwargs={"quality": 82})
+                place.text(-0.03, 0.5, row, rotation=90, ha="right", va="center", fontsize=11,
+                           transform=place.transAxes)
+    figure.savefig(path, pil_kwargs={"quality": 80})
 
 
 if __name__ == "__main__":
