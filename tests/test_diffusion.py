@@ -274,6 +274,8 @@ def test_files_are_read_back(rng):
     (lambda g, z: g.features(z, "mid@0.9"), "layer is 'mid@0.9'"),
     (lambda g, z: g.invert(torch.rand(1, 3, 16, 16) * 255), r"\[0, 1\]"),
     (lambda g, z: g.invert(torch.rand(1, 3, 32, 32)), "reads"),
+    (lambda g, z: g.invert(torch.rand(1, 3, 16, 16).double()), "images holds float64 values"),
+    (lambda g, z: g.with_guidance(2).decode(z), "none is said: choose one by with_label"),
 ])
 @pytest.mark.usefixtures("as_users_run_it")
 def test_a_wrong_call_says_what_to_do(call, sentence, rng):

@@ -185,6 +185,7 @@ class Generator(nn.Module, Capabilities, ABC):
                 f"resolution={self.resolution}), and add the batch with [None]."
             )
         require_unit_range(images, "images")
+        self._require_computable(images, "images")
 
     def require_latent(self, latent: Tensor, space: str) -> None:
         """Raise a `ValueError` unless `latent` is a batch of codes of `space`, as G computes."""
@@ -197,17 +198,24 @@ class Generator(nn.Module, Capabilities, ABC):
                 f"(batch, {', '.join(map(str, shape))}): convert or reshape them, or name the "
                 f"space they are from."
             )
-        if latent.device != self.device:
+        self._require_computable(latent, "latent")
+
+    def _require_computable(self, given: Tensor, name: str) -> None:
+        """Raise a `ValueError` unless a tensor lies where the weights do, and in their precision.
+        """
+        weights = next(self.parameters(), None)
+        if weights is None:
+            return
+        if given.device != weights.device:
             raise ValueError(
-                f"latent is on {latent.device} and {self.name} on {self.device}, so no device can "
-                f"compute with both: move one with .to(device)."
+                f"{name} is on {given.device} and {self.name} on {weights.device}, so no device "
+                f"can compute with both: move one with .to(device)."
             )
-        dtype = next(self.parameters()).dtype
-        if latent.dtype != dtype:
-            kinds = [str(one).removeprefix("torch.") for one in (latent.dtype, dtype)]
+        if given.dtype != weights.dtype:
+            kinds = [str(one).removeprefix("torch.") for one in (given.dtype, weights.dtype)]
             raise ValueError(
-                f"latent holds {kinds[0]} values, as numpy's are, but {self.name} computes in "
-                f"{kinds[1]}: convert the codes with .to(torch.{kinds[1]})."
+                f"{name} holds {kinds[0]} values, as numpy's are, but {self.name} computes in "
+                f"{kinds[1]}: convert with .to(torch.{kinds[1]})."
             )
 
     @torch.no_grad()

@@ -118,7 +118,10 @@ class Diffusion(Generator):
         times = x_t.new_full((len(x_t),), t)
         labels = self._labels(len(x_t)) if labels is None else labels
         x0 = self.estimate(x_t, times, labels, seen)
-        if labels is not None and self.guidance != 1:
+        if self.guidance != 1:
+            if labels is None:
+                raise ValueError("guidance leans towards a word, and none is said: choose one by "
+                                 "with_label, or leave with_guidance out.")
             free = self.estimate(x_t, times)
             x0 = free + self.guidance * (x0 - free)
         return Prediction.of_x0(x0, x_t, times[:, None, None, None])
