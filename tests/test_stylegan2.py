@@ -313,7 +313,7 @@ def test_classes_give_different_pictures(rng):
 @pytest.mark.parametrize("call, sentence", [
     (lambda g, z: g.decode(z, space="v"), "take one of"),
     (lambda g, z: g.decode(z[0]), "codes of small in z are"),
-    (lambda g, z: g.decode(z.double()), r"convert the codes with \.to\(torch\.float32\)"),
+    (lambda g, z: g.decode(z.double()), r"convert with \.to\(torch\.float32\)"),
     (lambda g, z: g.sample_latent(1, rng=0), r"rng is 0, .*torch\.Generator\(\)\.manual_seed"),
     (lambda g, z: g.decode(z[:, :5]), "codes of small in z are"),
     (lambda g, z: g.decode(z, space="w_plus"), "codes of small in w_plus are"),
