@@ -3,11 +3,16 @@
 import base64
 import io
 import json
+import os
 import re
+import signal
+import time
+from contextlib import contextmanager
 
 import PIL.Image
 import pytest
 
+from course_lib.present import __main__ as stage
 from course_lib.present import slides
 from course_lib.present.__main__ import FOLDER, find_lesson, main
 from course_lib.present.slides import (
@@ -133,3 +138,35 @@ def test_a_lesson_that_does_not_exist_is_refused_in_a_sentence(capsys):
         with pytest.raises(SystemExit):
             main(words)
         assert re.search(r"python -m course_lib.present 03", capsys.readouterr().err)
+
+
+def test_a_lecture_that_is_terminated_leaves_no_server_behind(monkeypatch, capsys):
+    ended = []
+
+    class Server:
+        process = property(lambda self: self)
+
+        def address(self, name: str) -> str:
+            return f"http://127.0.0.1/{name}"
+
+        def wait(self) -> None:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(5)
+            raise AssertionError("the signal was not heard")
+
+    @contextmanager
+    def serve(folder):
+        try:
+            yield Server()
+        finally:
+            ended.append(folder)
+
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(stage, "find_spec", lambda name: True)
+    monkeypatch.setattr(stage, "serve", serve)
+    monkeypatch.setattr(stage, "rehearse", lambda server, lesson: lesson.name)
+    try:
+        main(["03", "--no-browser"])
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert len(ended) == 1 and "The lecture is over." in capsys.readouterr().out

@@ -7,6 +7,7 @@
 
 import argparse
 import json
+import signal
 import sys
 import tempfile
 import webbrowser
@@ -61,7 +62,7 @@ def mark_all(folder: Path = FOLDER) -> None:
 
 
 def lecture(lesson: Path, *, browser: bool) -> None:
-    """Run the lesson in a folder of its own and show it until Ctrl+C.
+    """Run the lesson in a folder of its own and show it until Ctrl+C, or until it is terminated.
 
     Raises:
         ModuleNotFoundError: jupyterlab-slideshow, which turns cells into slides, is missing.
@@ -70,6 +71,7 @@ def lecture(lesson: Path, *, browser: bool) -> None:
         raise ModuleNotFoundError(
             "jupyterlab-slideshow is not installed, and without it cells are no slides: "
             "pip install -r requirements-lecture.txt")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # or JupyterLab would be left behind
     with tempfile.TemporaryDirectory() as folder, serve(Path(folder).resolve()) as server:
         address = server.address(rehearse(server, lesson))
         print(f"{address}\n→ and ← turn the slides, F11 fills the screen, Esc leaves the slides. "
