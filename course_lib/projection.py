@@ -9,7 +9,7 @@ StyleGAN", CVPR 2020, appendix D.
 """
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
@@ -35,7 +35,7 @@ from course_lib.descent import (
 from course_lib.encoders import invert
 from course_lib.generators.base import Generator
 from course_lib.losses import Loss, lite0_loss, perceptual_loss, pixel_loss, weighted_sum
-from course_lib.results import CLOSE_TO_PHOTO, Callback
+from course_lib.results import CLOSE_TO_PHOTO, Callback, allowed_steps
 from course_lib.shapes import Image, Latent
 
 __all__ = [
@@ -117,6 +117,7 @@ def project(
     require_rng(rng)
     options = Options(steps, learning_rate, latent_noise, patience, rng, callback)
     options.require_sound()
+    options = replace(options, steps=allowed_steps(steps))
     require_option(optimizer, ("adam", "lbfgs"), "optimizer")
     require_number(prior, "prior", least=0)
     require_count(starts, "starts")

@@ -26,7 +26,13 @@ from course_lib.checks import (
 from course_lib.generators.base import Generator
 from course_lib.losses import Loss, fix_target, pixel_loss
 from course_lib.projection import as_batch, default_loss
-from course_lib.results import CLOSE_TO_GENERATOR, CLOSE_TO_PHOTO, Callback, should_stop
+from course_lib.results import (
+    CLOSE_TO_GENERATOR,
+    CLOSE_TO_PHOTO,
+    Callback,
+    allowed_steps,
+    should_stop,
+)
 from course_lib.shapes import Image, Latent
 
 STRENGTHS = {"weight": 0.1, "feature": 1.0, "locality": 30.0, None: 0.0}
@@ -97,7 +103,7 @@ def tune_generator(
     optimizer = torch.optim.Adam(tuned.parameters(), lr=learning_rate)
     energies = {CLOSE_TO_PHOTO: [], CLOSE_TO_GENERATOR: []}
     watched = _watched(tuned) if regularizer == "feature" else ()
-    for step in range(steps):
+    for step in range(allowed_steps(steps)):
         image, features = tuned.decode_with_features(latent, watched, space=space)
         terms = (close(image).mean(), strength * penalty(features))
         optimizer.zero_grad()

@@ -32,7 +32,7 @@ from course_lib.checks import (
 from course_lib.gradients import gradient
 from course_lib.results import Callback, Solution
 from course_lib.shapes import Image, Mask, VectorField
-from course_lib.solvers import Multigrid, conjugate_gradient
+from course_lib.solvers import Multigrid
 
 CanvasField = Float[Tensor, "*batch 2 channels canvas_height canvas_width"]
 TOL = 1 / 1536
@@ -74,7 +74,8 @@ def blend_poisson(
     require_field(guidance_field, target, ("guidance_field", "target"))
     require_solvable(mask, target, tol, max_steps, callback)
     box = bounding_box(mask)
-    return _fill(target, guidance_field[..., *box], mask, box, tol, max_steps, callback)
+    field = guidance_field[..., *box]
+    return _fill(target, mask, box, tol, max_steps, callback, field=field)
 
 
 @torch.no_grad()
@@ -118,10 +119,11 @@ def seamless_clone(
     placed_mask = place_mask(mask, target, offset)
     require_solvable(placed_mask, target, tol, max_steps, callback)
     box = bounding_box(placed_mask)
-    field = gradient(place_source(source, offset, box))
-    if gradients != "source":
-        field = combine_gradients(field, gradient(target[..., *box]), gradients)
-    return _fill(target, field, placed_mask, box, tol, max_steps, callback)
+    source = place_source(source, offset, box)
+    if gradients == "source":
+        return _fill(target, placed_mask, box, tol, max_steps, callback, source=source)
+    field = combine_gradients(gradient(source), gradient(target[..., *box]), gradients)
+    return _fill(target, placed_mask, box, tol, max_steps, callback, field=field)
 
 
 def combine_gradients(
@@ -146,16 +148,23 @@ def guidance_energy(image: Image, guidance_field: VectorField, mask: Mask) -> fl
 
 
 def _fill(
-    target: Image, field: CanvasField, mask: Mask, box: Box, tol: float, max_steps: int,
-    callback: Callback | None,
+    target: Image, mask: Mask, box: Box, tol: float, max_steps: int, callback: Callback | None,
+    *, field: CanvasField | None = None, source: Canvas | None = None,
 ) -> Solution:
-    """Solve inside `box`, which is where `field` lies; no pixel of Ω is at its rim, but at
-    the picture's border, so that the box's missing neighbours are the picture's."""
+    """Solve inside `box`, which is where `field` or `source` lies; no pixel of Ω is at its rim, but
+    at the picture's border, so that the box's missing neighbours are the picture's.
+
+    Where the field is a source's gradient, the source is subtracted instead: no field is made.
+    """
     part, inside = target[..., *box], mask[box]
     shape, dtype = part.shape, part.dtype
     if max(inside.shape) ** 2 > LONG * min(inside.shape) and part.device.type != "mps":
         dtype = torch.float64
-    b = _excess_divergence(part.to(dtype), field.to(dtype)).mul_(inside).reshape(-1, *shape[-2:])
+    if field is None:
+        b = _excess_divergence(part.to(dtype) - source.to(dtype))
+    else:
+        b = _excess_divergence(part.to(dtype), field.to(dtype))
+    b = b.mul_(inside).reshape(-1, *shape[-2:])
     multigrid = Multigrid(inside, pictures=b.shape[0], dtype=b.dtype)
 
     def compose(correction: Tensor) -> Image:
@@ -164,10 +173,8 @@ def _fill(
         value[..., *box] = torch.where(inside, part + correction, part)
         return value
 
-    solution = conjugate_gradient(
-        multigrid.operator,
+    solution = multigrid.solve(
         b,
-        precondition=multigrid.precondition,
         tol=tol,
         max_steps=max_steps,
         callback=callback and (lambda step, correction: callback(step, compose(correction))),
@@ -175,14 +182,17 @@ def _fill(
     return replace(solution, value=compose(solution.value))
 
 
-def _excess_divergence(image: Image, field: VectorField) -> Image:
-    """div (∇f - v), without ever holding the whole of ∇f."""
+def _excess_divergence(image: Image, field: VectorField | None = None) -> Image:
+    """div (∇f - v), without ever holding the whole of ∇f; v = 0 if None."""
     b = torch.zeros_like(image)
-    vx, vy = field.unbind(-4)
-    dx = image[..., :, 1:] - image[..., :, :-1] - vx[..., :, :-1]
+    dx = image[..., :, 1:] - image[..., :, :-1]
+    dy = image[..., 1:, :] - image[..., :-1, :]
+    if field is not None:
+        vx, vy = field.unbind(-4)
+        dx -= vx[..., :, :-1]
+        dy -= vy[..., :-1, :]
     b[..., :, :-1].add_(dx)
     b[..., :, 1:].sub_(dx)
-    dy = image[..., 1:, :] - image[..., :-1, :] - vy[..., :-1, :]
     b[..., :-1, :].add_(dy)
     b[..., 1:, :].sub_(dy)
     return b

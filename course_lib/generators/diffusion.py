@@ -43,6 +43,7 @@ from course_lib.generators.diffusion_networks import (
     UNet,
 )
 from course_lib.generators.loading import find_prefix, load_configured
+from course_lib.results import allowed_steps
 from course_lib.shapes import Image, Latent
 from course_lib.weights import StoredWeights
 
@@ -93,7 +94,7 @@ class Diffusion(Generator):
 
     def times(self) -> Float[Tensor, " times"]:
         """The times of the way back, from `latest` to 0."""
-        return way_back(self.steps, self.latest)
+        return way_back(allowed_steps(self.steps), self.latest)
 
     def estimate(
         self, x_t: Noisy, t: Times, labels: Tensor | None = None, seen: list[Tensor] | None = None

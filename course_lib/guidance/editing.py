@@ -17,7 +17,7 @@ from course_lib.guidance.candidates import worth_showing
 from course_lib.guidance.energy import EditEnergy, require_finite_slope, require_finite_terms
 from course_lib.guidance.strokes import Constraint
 from course_lib.projection import ramp
-from course_lib.results import Callback, should_stop
+from course_lib.results import Callback, allowed_steps, should_stop
 from course_lib.shapes import Image, Latent
 
 
@@ -108,6 +108,7 @@ def edit(
         generator, latent, constraints, space=space, smoothness=smoothness, init=init,
         learning_rate=learning_rate, settle=steps, layers=layers, shared=shared,
     )
+    steps = allowed_steps(steps)
     for step in range(steps):
         image = editing.step(ramp(step / steps))
         if should_stop(callback, step, image):

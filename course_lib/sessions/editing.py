@@ -10,6 +10,7 @@ from torch import Tensor
 from course_lib.generators.base import Generator
 from course_lib.guidance import Constraint, Drag, Editing, scatter
 from course_lib.projection import ramp
+from course_lib.results import allowed_steps
 from course_lib.shapes import Image, Latent
 
 RATE, DRAG_RATE = 0.1, 0.03  # of Adam; a drag is tracked, so it must not outrun its handle
@@ -36,7 +37,8 @@ class EditSession:
 
     def __init__(self, generator: Generator, *, space: str, steps: int = 80) -> None:
         generator.require_space(space)
-        self.generator, self.space, self.steps, self.seconds = generator, space, steps, 0.0
+        self.generator, self.space, self.seconds = generator, space, 0.0
+        self.steps = allowed_steps(steps)
 
     def begin(
         self, z0: Latent, *, candidates: int = 1, rng: torch.Generator | None = None,
