@@ -1,6 +1,8 @@
 """What solvers return can be replaced, not changed; and whoever watches them may end them."""
 
+import runpy
 from dataclasses import FrozenInstanceError, replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,7 +11,7 @@ from course_lib.blending import blend_poisson
 from course_lib.gradients import gradient
 from course_lib.guidance import ColorStroke, edit
 from course_lib.projection import project
-from course_lib.results import Solution
+from course_lib.results import Solution, allowed_steps
 from course_lib.smoothing import smooth_l0
 from course_lib.tuning import tune_generator
 from tests.toys import tame
@@ -77,3 +79,20 @@ def test_a_callback_ends_it_with_what_was_found_until_then(method):
     part, short = method(seeded(), watch(last=2))
     assert steps == [0, 1, 2] and len(short) == 3
     assert torch.equal(short[:2], history[:2]) and not torch.equal(part, whole)
+
+
+@pytest.mark.parametrize("said, taken", [("", 30), ("3", 3), ("100", 30)])
+def test_tests_may_ask_for_fewer_steps_never_for_more(monkeypatch, said, taken):
+    monkeypatch.setenv("COURSE_STEPS", said)
+    assert allowed_steps(30) == taken
+
+
+def test_lessons_are_tried_with_few_steps_and_students_run_all(monkeypatch):
+    monkeypatch.delenv("COURSE_STEPS", raising=False)
+    path = Path(__file__).parents[1] / "notebooks/conftest.py"
+    hook = runpy.run_path(str(path))["pytest_runtest_setup"](None)
+    next(hook)
+    assert allowed_steps(30) < 30
+    with pytest.raises(StopIteration):
+        next(hook)
+    assert allowed_steps(30) == 30

@@ -204,7 +204,7 @@ class Level:
             torch.mul(wanted, self.inverse[color, rows], out=e[:, color, rows])
 
     def coarse_residual(self, e: Board, r: Board) -> CoarseGrids:
-        """r - A e, summed over 2x2 pixels; after a sweep, which ends with black, red ones alone count.
+        """r - A e, summed over 2x2 pixels; a sweep ends with black ones, so red ones alone count.
 
         Along a side of one pixel, which can't be halved, twice that.
         """

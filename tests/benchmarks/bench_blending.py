@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from itertools import product
 
 import torch
@@ -35,10 +36,29 @@ def rows(device: torch.device | str) -> Iterator[Row]:
                 return cv2.seamlessClone(*bytes_of, mask_bytes, centre, flag)
 
             steps, memory = len(ours().residuals), peak_megabytes(ours, device)
-            for name, clock in (("", time.perf_counter), (", processor", time.process_time)):
-                seconds, peer_seconds = median_seconds(ours, theirs, rounds=9, clock=clock)
+            for name, clock, alone in (
+                ("", time.perf_counter, nullcontext()),
+                (", processor", time.process_time, one_thread()),
+            ):
+                with alone:
+                    seconds, peer_seconds = median_seconds(ours, theirs, rounds=9, clock=clock)
                 yield (f"Poisson, {gradients}, {kind}, {steps} steps{name}", f"{size}²", seconds,
                        "OpenCV seamlessClone", peer_seconds, memory)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Both on one thread: others wait for work by spinning, which a processor's clock counts."""
+    import cv2
+
+    before = torch.get_num_threads(), cv2.getNumThreads()
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before[0])
+        cv2.setNumThreads(before[1])
 
 
 def ellipse(size: int, device: torch.device | str) -> Problem:
