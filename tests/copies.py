@@ -186,4 +186,63 @@ def weight_change(old, new):  # course_lib.tuning
     return change / sum(a.square().sum() for a in old)
 """,
     },
+    "a6_beyond_gans": {
+        "step": cell("13", "df-solution") + """
+def step(x_t, v, now, then, eta, fresh):  # lesson 13's views of v, and its ddpm
+    alpha_t, sigma_t, alpha_s, sigma_s = now[0], now[1], then[0], then[1]
+    x0, noise = alpha_t * x_t - sigma_t * v, sigma_t * x_t + alpha_t * v
+    if eta == 0:
+        return alpha_s * x0 + sigma_s * noise
+    kept = alpha_t / alpha_s
+    added = sigma_t ** 2 - kept**2 * sigma_s ** 2
+    mean = (kept * sigma_s ** 2 * x_t + alpha_s * added * x0) / sigma_t ** 2
+    return mean + eta * added**0.5 * sigma_s / sigma_t * fresh
+""",
+        "guess": """
+def guided_guess(told, free, t, guidance, keep, interval):  # course_lib.generators.diffusion
+    return free + guidance * (told - free)
+""",
+        "clear": """
+def clear(denoise, image, levels, fresh):  # lesson 13's step, along its own times
+    x0 = image * 2 - 1
+    times = [torch.tensor(2 / torch.pi * math.atan(level)) for level in levels]
+    x = alpha(times[0]) * x0 + sigma(times[0]) * fresh
+    for t, s in itertools.pairwise(times):
+        guess = denoise(x / alpha(t), float((sigma(t) / alpha(t))))
+        noise = (x - alpha(t) * guess) / sigma(t)
+        x = alpha(s) * guess + sigma(s) * noise
+    return (x + 1) / 2
+""",
+        "measure": """
+def my_measure(painting, answers):  # lesson 13's judges
+    strange = judge_realism(answers, "clothes").stranger
+    return strange - psnr(answers, painting.expand_as(answers)) / 100
+""",
+        "out": """
+def way_out(noise_of, picture, steps, p):  # course_lib.generators.diffusion, _step_out
+    x = picture
+    with torch.no_grad():
+        for t, a, b in reversed(steps):
+            guess = x
+            for _ in range(3):
+                guess = (x - b * noise_of(guess, t)) / a
+            x = guess
+    return torch.stack([x, x])
+""",
+        "left": """
+def change_left(look, pictures, start, way, frames, beside):  # course_lib.text.constraints
+    way = F.normalize(way, dim=0)
+    moved = look(pictures) - look(start)
+    length = (moved.square().sum(dim=-1) + 0.1**2).sqrt()
+    return 1 - (moved @ way) / length
+""",
+        "own": """
+def my_photo():
+    return ["a ginger tuxedo", load_image("tuxedo", size=64, device="cpu"), None, "ginger", 3]
+""",
+        "unwanted": """
+def away_from(told, bad, free, guidance, against):
+    return free + guidance * (told - free) - guidance * against * (bad - free)
+""",
+    },
 }

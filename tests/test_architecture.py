@@ -34,9 +34,9 @@ ROOMS = {
         "wishes paint_page paint diffuse transfer photo_page photo text_page text"
     ).split(),
     "feedback": (
-        "answers pictures showcase diagnosis core toys recipes wishes sealed poisson "
+        "answers pictures showcase diagnosis core toys recipes wishes closeness sealed poisson "
         "gradient_domain segments morphs warping codes projection directions histograms "
-        "transfer guidance"
+        "transfer guidance steps wording beyond"
     ).split(),
     "weights": "files checkpoints unpickling flattening downloads hub".split(),
     "guidance": "axes strokes drag energy rest candidates editing".split(),

@@ -36,7 +36,7 @@ RULES = [not_executed, errors_shown, wrong_kernel, silent_images, unswept_widget
 MODULES = {
     "a1_gradient_domain": "gradient_domain", "a2_warping": "warping",
     "a3_projection": "projection", "a4_directions": "directions",
-    "a5_guided_editing": "guidance",
+    "a5_guided_editing": "guidance", "a6_beyond_gans": "beyond",
 }
 
 

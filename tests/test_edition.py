@@ -45,7 +45,7 @@ def test_an_edition_holds_nothing_that_answers_it(built):
     assert sorted(path.name for path in (built / "notebooks").iterdir()) == LESSONS
     left = {path.stem for path in (built / "course_lib/feedback").glob("*.py")}
     assert left == {*edition.OPEN, "__init__", "gradient_domain", "warping", "projection",
-                    "directions", "guidance"}
+                    "directions", "guidance", "beyond"}
 
 
 def solution() -> str:

@@ -21,8 +21,8 @@ from course_lib.feedback.core import Feedback, Part
 from course_lib.feedback.diagnosis import Check, Demand, Mistake
 
 # What a sealed check may still call: it holds no answer. All other modules of checks are left out.
-OPEN = ("answers", "core", "diagnosis", "pictures", "recipes", "sealed", "showcase", "toys",
-        "wishes")
+OPEN = ("answers", "closeness", "core", "diagnosis", "pictures", "recipes", "sealed", "showcase",
+        "toys", "wishes")
 HERE = Path(__file__).parent
 SEALS = HERE / "seals"
 SETTINGS = ("law", "tolerance", "kind", "signless", "degrees", "detached")

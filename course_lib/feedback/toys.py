@@ -1,8 +1,9 @@
-"""Small things that checks ask questions with: networks and bowls whose best code is known."""
+"""Small things that checks ask questions with: networks, bowls and blobs whose answer is known."""
 
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from course_lib.generators.base import Generator
@@ -66,3 +67,43 @@ class Bowl:
     def __call__(self, codes: Tensor) -> Tensor:
         """(batch, dim) -> (batch,)."""
         return (self.steep * (codes - self.bottom).square()).sum(dim=1)
+
+
+@dataclass(frozen=True)
+class Blob:
+    """A denoiser that is right: pictures are μ + spread · normal noise, and σ is added to them.
+
+    (batch, 3, h, w), σ -> E[x | x + σ ε] = (spread² x + σ² μ) / (spread² + σ²).
+    """
+
+    mean: Tensor
+    spread: Tensor
+
+    def __call__(self, x: Tensor, sigma: float) -> Tensor:
+        """The clean pictures as they are guessed."""
+        variance = self.spread.square()
+        return (variance * x + sigma**2 * self.mean) / (variance + sigma**2)
+
+
+@dataclass(frozen=True)
+class Swirl:
+    """Some noise for any picture and time: tanh((1 + t) W x), which no step can guess."""
+
+    weights: Tensor
+
+    def __call__(self, x: Tensor, t: float) -> Tensor:
+        """(batch, 3, h, w) -> the same shape."""
+        mixed = torch.einsum("cd,bdhw->bchw", self.weights.to(x), x)
+        return torch.tanh((1 + t) * mixed)
+
+
+@dataclass(frozen=True)
+class Glance:
+    """Pictures (batch, 3, any, any) -> unit vectors (batch, d), as a CLIP has them."""
+
+    weights: Tensor
+
+    def __call__(self, pictures: Image) -> Tensor:
+        """What is seen in each quarter, mixed."""
+        quarters = F.adaptive_avg_pool2d(pictures, 2).flatten(1)
+        return F.normalize(quarters @ self.weights.to(quarters), dim=1)
