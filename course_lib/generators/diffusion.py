@@ -48,7 +48,7 @@ from course_lib.shapes import Image, Latent
 from course_lib.weights import StoredWeights
 
 FIRST = "patches.axes"  # a name that no other family has
-MIDDLES = ("mid@0.8", "mid@0.5", "mid@0.2")
+MIDDLES = {"mid@0.8": 0.8, "mid@0.5": 0.5, "mid@0.2": 0.2}  # layers by the times they belong to
 
 
 @dataclass(frozen=True)
@@ -65,10 +65,6 @@ class Step:
     found: Prediction
     end: Noisy
     features: dict[str, Tensor]
-
-
-def _time_of(layer: str) -> float:
-    return float(layer.split("@")[1])
 
 
 class Diffusion(Generator):
@@ -88,7 +84,7 @@ class Diffusion(Generator):
     def _set_up(self, config: DiffusionConfig, name: str) -> None:
         self.config, self.name, self.resolution = config, name, config.resolution
         self.z_dim = 3 * config.resolution**2
-        self.layers = MIDDLES
+        self.layers = tuple(MIDDLES)
         self.steps, self.guidance, self.rounds = 20, 1.0, 3
         self.color: int | None = None
 
@@ -121,8 +117,8 @@ class Diffusion(Generator):
         x0 = self.estimate(x_t, times, labels, seen)
         if self.guidance != 1:
             if labels is None:
-                raise ValueError("guidance leans towards a word, and none is said: choose one by "
-                                 "with_label, or leave with_guidance out.")
+                raise ValueError("guidance leans towards a word, and none is said: choose one "
+                                 "by with_label, or leave with_guidance out.")
             free = self.estimate(x_t, times)
             x0 = free + self.guidance * (x0 - free)
         return Prediction.of_x0(x0, x_t, times[:, None, None, None])
@@ -132,9 +128,9 @@ class Diffusion(Generator):
     ) -> Iterator[Step]:
         """DDIM's steps along these times, with the features of layers at the steps they belong to.
         """
-        due = sorted(layers, key=_time_of, reverse=True)
+        due = sorted(layers, key=MIDDLES.get, reverse=True)
         for t, s in itertools.pairwise(times.tolist()):
-            here = [layer for layer in due if s < _time_of(layer) <= t]
+            here = [layer for layer in due if s < MIDDLES[layer] <= t]
             middle: list[Tensor] = []
             found = self.predict(x, t, middle)
             x = ddim_step(found, torch.tensor(s))
