@@ -186,6 +186,56 @@ def weight_change(old, new):  # course_lib.tuning
     return change / sum(a.square().sum() for a in old)
 """,
     },
+    "a4_directions": {
+        "principal": cell("10", "di-solution") + """
+def crowd_directions(codes, shares, n):
+    return pca(codes, n)[1]
+""",
+        "coordinate": """
+def set_sliders(codes, mean, directions, sigma, values):  # course_lib.directions.moving, in turn
+    for direction, width, value in zip(directions, sigma, values):
+        now = (codes - mean) @ direction
+        codes = codes + (value * width - now)[..., None] * direction
+    return codes
+""",
+        "sefa": """
+def these_layers(these, those, epsilon, n):  # lesson 10's SeFa
+    A = normalize(torch.cat(these).double(), dim=1)
+    return torch.linalg.eigh(A.T @ A).eigenvectors.flip(1)[:, :n].T.float()
+""",
+        "move": """
+def go_far(codes, mean, std, direction, rows, limit):  # course_lib.directions.moving
+    moved = codes.clone()
+    moved[:, rows] = moved[:, rows] + limit * direction
+    return moved
+""",
+        "natural": "import torch.nn.functional as F\n" + cell("10", "di-stay-solution") + """
+def natural_step(codes, slopes):
+    if len(slopes) == 1:
+        return F.normalize(slopes[0], dim=0)
+    return project_out(slopes[0], list(slopes[1:]))
+""",
+        "own": """
+def my_edit():
+    return ["dark to light", "sefa", 1, -2, (4, 5, 6, 7, 8)]
+""",
+        "boundary": """
+def boundary_normal(codes, labels):  # course_lib.directions.supervised
+    x, y = codes.double() - codes.double().mean(dim=0), labels.double()
+    weights = torch.zeros(x.shape[1] + 1, dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.LBFGS([weights], max_iter=200, line_search_fn="strong_wolfe")
+
+    def closure():
+        optimizer.zero_grad()
+        loss = binary_cross_entropy_with_logits(x @ weights[:-1] + weights[-1], y)
+        loss = loss + 1e-2 * weights[:-1].square().sum()
+        loss.backward()
+        return loss
+
+    optimizer.step(closure)
+    return normalize(weights.detach()[:-1], dim=0)
+""",
+    },
     "a6_beyond_gans": {
         "step": cell("13", "df-solution") + """
 def step(x_t, v, now, then, eta, fresh):  # lesson 13's views of v, and its ddpm
@@ -216,7 +266,7 @@ def clear(denoise, image, levels, fresh):  # lesson 13's step, along its own tim
         "measure": """
 def my_measure(painting, answers):  # lesson 13's judges
     strange = judge_realism(answers, "clothes").stranger
-    return strange - psnr(answers, painting.expand_as(answers)) / 100
+    return strange + (answers - painting).square().mean((1, 2, 3)).sqrt()
 """,
         "out": """
 def way_out(noise_of, picture, steps, p):  # course_lib.generators.diffusion, _step_out

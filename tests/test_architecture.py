@@ -35,7 +35,7 @@ ROOMS = {
     ).split(),
     "feedback": (
         "answers pictures showcase diagnosis core toys recipes wishes closeness sealed poisson "
-        "gradient_domain segments morphs warping codes projection directions histograms "
+        "gradient_domain segments morphs warping codes projection reach directions histograms "
         "transfer guidance steps wording beyond"
     ).split(),
     "weights": "files checkpoints unpickling flattening downloads hub".split(),

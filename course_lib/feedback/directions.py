@@ -1,4 +1,4 @@
-"""Checks of a4: principal directions, SeFa, moving codes, boundaries, and a named edit."""
+"""Checks of a4: directions of a crowd, sliders, boundaries, a named edit; of steps: `reach`."""
 
 from collections.abc import Callable
 
@@ -8,145 +8,109 @@ from torch import Tensor
 
 from course_lib.feedback.core import Feedback, Part
 from course_lib.feedback.diagnosis import Check, Demand, Mistake
+from course_lib.feedback.reach import layer_checks, move_checks, natural_checks
 from course_lib.feedback.recipes import find_fault_in_edit
 
 
 def _principal_checks(rng: torch.Generator) -> list[Check]:
     turn = torch.linalg.qr(torch.randn(6, 6, generator=rng)).Q
-    skewed = torch.randn(400, 6, generator=rng).square() / 2**0.5  # mean and median part
-    codes = skewed * torch.tensor([3.0, 2.2, 1.5, 1.0, 0.6, 0.3])
+    codes = torch.randn(400, 6, generator=rng) * torch.tensor([3.0, 2.2, 1.5, 1.0, 0.6, 0.3])
     codes = codes @ turn + 4 * torch.randn(6, generator=rng)
+    tilt = codes @ torch.randn(6, generator=rng)
+    shares = torch.rand(400, generator=rng) ** 3 * torch.sigmoid(tilt - tilt.mean()) * 5
+
+    def slip(**options: object) -> Callable:
+        return lambda *question: _principal(*question, **options)
+
     mistakes = [
+        Mistake("All codes count alike: weigh each by its share.", slip(weigh="none")),
         Mistake("The mean is not subtracted first, so the first direction points at the mean.",
-                lambda x, n: _principal(x, n, centre=None)),
-        Mistake("Each code's own mean is subtracted (dim=1); subtract the mean code (dim=0).",
-                lambda x, n: _principal(x, n, centre=1)),
-        Mistake("The median is subtracted, about which the codes do not vary least: subtract the "
-                "mean.", lambda x, n: _principal(x - x.median(0).values, n, centre=None)),
+                slip(centre="none")),
+        Mistake("The plain mean is subtracted; the crowd's own is weighed by the shares, too.",
+                slip(centre="plain")),
+        Mistake("The shares' sum is not 1: divide by it, or the mean lies elsewhere.",
+                slip(centre="sum")),
+        Mistake("Each code is multiplied by its share before products are taken, so that shares "
+                "count twice: multiply by the root, or one factor only.", slip(weigh="twice")),
+        Mistake("Each code is multiplied by its share and then centred: shares weigh codes, they "
+                "don't move them.", slip(weigh="moved")),
         Mistake("The order is ascending, as eigh gives it: the least important directions come "
-                "first. Turn it round.", lambda x, n: _principal(x, 6).flip(0)[:n]),
-        Mistake("Your rows are columns of V: svd returns Vh, whose *rows* are the directions, "
-                "eigh vectors in columns.", lambda x, n: _vectors(x)[:, :n].T),
+                "first. Turn it round.", lambda x, s, n: _principal(x, s, 6).flip(0)[:n]),
+        Mistake("Your rows are columns of V: eigh has its vectors in columns, svd's Vh has them "
+                "in rows.", lambda x, s, n: _principal(x, s, 6).T[:n]),
         Mistake("The rows have the length of the deviations; directions have length 1.",
-                lambda x, n: _principal(x, n) * _deviations(x, n)),
-        Mistake("The rows are scaled by the singular values; directions have length 1.",
-                lambda x, n: _principal(x, n) * _deviations(x, n) * len(x) ** 0.5),
-        Mistake("Each coordinate is divided by its deviation first, which makes all of them count "
-                "alike: only subtract the mean.",
-                lambda x, n: _principal(x / x.std(0), n)),
+                slip(scaled=True)),
+        Mistake("Codes with a share below the mean are left out: all count, by their share.",
+                slip(weigh="half")),
     ]
-    return [Check("the rows are the directions of largest variance, in order", (codes, 3),
-                  _principal(codes, 3), mistakes, 5e-3, "curve", True)]
+    return [Check("the rows are the directions of the crowd's largest variance, in order",
+                  (codes, shares, 3), _principal(codes, shares, 3), mistakes, 5e-3, "curve", True)]
 
 
-def _vectors(x: Tensor) -> Tensor:
-    x = x.double() - x.double().mean(0)
-    return torch.linalg.svd(x, full_matrices=False).Vh
+def _principal(x: Tensor, shares: Tensor, n: int, *, weigh: str = "", centre: str = "",
+               scaled: bool = False) -> Tensor:
+    """(n, dim) directions of codes that count by their shares; the switches are mistakes."""
+    x, w = x.double(), shares.double()
+    if weigh == "moved":
+        x, w = x * w[:, None], torch.ones_like(w)
+    w = {"none": torch.ones_like(w), "half": (w > w.mean()).double()}.get(weigh, w)
+    mean = {"none": 0 * x[0], "plain": x.mean(0), "sum": w @ x}.get(centre, w @ x / w.sum())
+    x = x - mean
+    w = w.square() if weigh == "twice" else w
+    values, vectors = torch.linalg.eigh((x * w[:, None]).T @ x / w.sum())
+    rows = vectors.T.flip(0)[:n]
+    return rows * values.flip(0)[:n, None].sqrt() if scaled else rows
 
 
-def _principal(x: Tensor, n: int, *, centre: int | None = 0) -> Tensor:
-    x = x.double()
-    if centre is not None:
-        x = x - x.mean(centre, keepdim=True)
-    return torch.linalg.svd(x, full_matrices=False).Vh[:n]
-
-
-def _deviations(x: Tensor, n: int) -> Tensor:
-    x = x.double() - x.double().mean(0)
-    return (torch.linalg.svdvals(x)[:n] / len(x) ** 0.5)[:, None]
-
-
-def _coordinate_checks(rng: torch.Generator) -> list[Check]:
+def _slider_checks(rng: torch.Generator) -> list[Check]:
     codes, mean = torch.randn(4, 7, generator=rng), torch.randn(7, generator=rng)
-    v = F.normalize(torch.randn(7, generator=rng), dim=0)
+    V = F.normalize(torch.randn(3, 7, generator=rng) + 0.5, dim=1)
+    sigma, values = 0.5 + 2 * torch.rand(3, generator=rng), torch.tensor([2.5, -1.2, 0.4])
 
-    def slip(start: float = 1, centre: float = 1,
-             scale: float | None = None) -> Callable:
-        def answer(x: Tensor, mean: Tensor, v: Tensor, sigma: float, value: float) -> Tensor:
-            now = (x - centre * mean) @ v
-            goal = value * (sigma if scale is None else scale)
-            return x + (goal - start * now)[:, None] * v
-        return answer
+    def slip(**options: object) -> Callable:
+        return lambda *question: _slid(*question, **options)
 
     mistakes = [
-        Mistake("The coordinate is raised by the value; it should become it: subtract what it "
-                "is now.", slip(start=0)),
-        Mistake("Coordinates are counted from the mean: subtract it before you multiply with v.",
-                slip(centre=0)),
-        Mistake("The value is in deviations: multiply it with sigma.", slip(scale=1)),
-        Mistake("The value is divided by sigma; multiply.", slip(scale=1 / 1.8)),
-        Mistake("The present coordinate is added; subtract it.", slip(start=-1)),
-        Mistake("All that is not along v is lost: change the code along v, keep the rest.",
-                lambda x, mean, v, sigma, value: (mean + value * sigma * v).expand_as(x)),
-        Mistake("The present coordinate is in deviations, the new one in the codes' unit: bring "
-                "both to one unit.", slip(start=1 / 1.8)),
+        Mistake("The sliders are set one after the other, and each shifts those before it, as they "
+                "lean on each other: solve for all at once.", slip(solve="in turn")),
+        Mistake("Each slider goes its own way as if it were alone; they lean on each other, so "
+                "each moves the others, too.", slip(solve="as if alone")),
+        Mistake("The coordinates are raised by the values; they should become them: subtract what "
+                "they are now.", slip(start=0)),
+        Mistake("Coordinates are counted from the mean: subtract it first.", slip(centre=0)),
+        Mistake("The values are in deviations: multiply each with its sigma.", slip(scale="none")),
+        Mistake("The values are divided by sigma; multiply.", slip(scale="divided")),
+        Mistake("The present coordinates are added; subtract them.", slip(start=-1)),
+        Mistake("The present coordinates are in deviations, the goal is not: bring both to one "
+                "unit.", slip(scale="now")),
+        Mistake("All that is not along the sliders is lost: change the code by the least step "
+                "that sets them, keep the rest.", slip(solve="only")),
+        Mistake("Only the first slider is set.", slip(solve="first")),
     ]
-    question = (codes, mean, v, 1.8, 2.5)
-    return [Check("along v the code is at the value, across v it stays", question,
-                  slip()(*question), mistakes, kind="curve")]
+    question = codes, mean, V, sigma, values
+    return [Check("all coordinates are at their values, and the code has moved the least way",
+                  question, _slid(*question), mistakes, kind="curve")]
 
 
-def _sefa_checks(rng: torch.Generator) -> list[Check]:
-    sizes = torch.tensor([2.5, 2.0, 1.5, 1.0, 0.5])
-    turn = torch.linalg.qr(torch.randn(5, 5, generator=rng)).Q
-    weights = [torch.randn(n, 5, generator=rng) * sizes @ turn * size
-               for n, size in ((14, 1.0), (9, 4.0))]
-    mistakes = [
-        Mistake("The rows are not scaled to length 1, so layers with large weights decide alone.",
-                lambda w, n: _leading(torch.cat(w), n)),
-        Mistake("The columns are scaled to length 1; scale the rows, one for each channel.",
-                lambda w, n: _leading(F.normalize(torch.cat(w).double(), dim=0), n)),
-        Mistake("The order is ascending: you return the directions that change least.",
-                lambda w, n: _leading(F.normalize(torch.cat(w).double(), dim=1), 5).flip(0)[:n]),
-        Mistake("Only the first layer is used: stack the rows of all.",
-                lambda w, n: _leading(F.normalize(w[0].double(), dim=1), n)),
-        Mistake("Only the last layer is used: stack the rows of all.",
-                lambda w, n: _leading(F.normalize(w[-1].double(), dim=1), n)),
-        Mistake("A mean is subtracted: SeFa looks at the weights as they are.",
-                lambda w, n: _leading(_centred(F.normalize(torch.cat(w).double(), dim=1)), n)),
-        Mistake("You return columns of the matrix of eigenvectors as rows, or the other way.",
-                lambda w, n: _leading(F.normalize(torch.cat(w).double(), dim=1), 5).T[:n]),
-    ]
-    rows = F.normalize(torch.cat(weights).double(), dim=1)
-    return [Check("no unit vector changes the styles more", (weights, 2), _leading(rows, 2),
-                  mistakes, 5e-3, "curve", True)]
-
-
-def _centred(rows: Tensor) -> Tensor:
-    return rows - rows.mean(0)
-
-
-def _leading(rows: Tensor, n: int) -> Tensor:
-    return torch.linalg.svd(rows.double(), full_matrices=False).Vh[:n]
-
-
-def _move_checks(rng: torch.Generator) -> list[Check]:
-    codes, v = torch.randn(2, 6, 5, generator=rng), torch.randn(5, generator=rng)
-
-    def moved(codes: Tensor, v: Tensor, strength: float, rows: list[int]) -> Tensor:
-        answer = codes.clone()
-        answer[:, rows] += strength * v
-        return answer
-
-    mistakes = [
-        Mistake("All rows move; only those in rows should.",
-                lambda x, v, s, rows: x + s * v),
-        Mistake("The other rows move: those in rows should.",
-                lambda x, v, s, rows: moved(x, v, s, [i for i in range(6) if i not in rows])),
-        Mistake("The rows are counted from 1: row 0 is the first.",
-                lambda x, v, s, rows: moved(x, v, s, [row - 1 for row in rows])),
-        Mistake("The direction is subtracted; add it.",
-                lambda x, v, s, rows: moved(x, v, -s, rows)),
-        Mistake("The strength is not used.", lambda x, v, s, rows: moved(x, v, 1.0, rows)),
-        Mistake("The rows are replaced by the direction; add it to them.",
-                lambda x, v, s, rows: moved(x - moved(0 * x, torch.ones(5), 1.0, rows) * x, v, s,
-                                            rows)),
-        Mistake("Only the first code of the batch moves.",
-                lambda x, v, s, rows: torch.cat([moved(x[:1], v, s, rows), x[1:]])),
-    ]
-    question = (codes, v, 1.7, [1, 3, 4])
-    return [Check("rows named move by strength · direction, the others stay", question,
-                  moved(*question), mistakes, kind="curve")]
+def _slid(
+    x: Tensor, mean: Tensor, V: Tensor, sigma: Tensor, values: Tensor, *, solve: str = "",
+    start: float = 1, centre: float = 1, scale: str = "",
+) -> Tensor:
+    """Codes whose coordinates are set; the switches are mistakes."""
+    x, mean, V, sigma, values = (one.double() for one in (x, mean, V, sigma, values))
+    goal = {"none": values, "divided": values / sigma}.get(scale, values * sigma)
+    if solve == "in turn":
+        for v, end in zip(V, goal, strict=True):
+            x = x + (end - (x - mean) @ v)[:, None] * v
+        return x
+    if solve == "first":
+        V, goal, sigma = V[:1], goal[:1], sigma[:1]
+    now = start * (x - centre * mean) @ V.T
+    now = now / sigma if scale == "now" else now
+    if solve == "only":
+        return (mean + torch.linalg.pinv(V) @ goal).expand_as(x)
+    back = V if solve == "as if alone" else torch.linalg.pinv(V).T
+    return x + (goal - now) @ back
 
 
 def _boundary_checks(rng: torch.Generator) -> list[Check]:
@@ -162,7 +126,7 @@ def _boundary_checks(rng: torch.Generator) -> list[Check]:
         Mistake("The normal points away from the codes that have the label.",
                 lambda x, y: -normal),
         Mistake("The direction of largest variance is no boundary: use the labels.",
-                lambda x, y: _principal(x, 1)[0]),
+                lambda x, y: torch.linalg.svd(x - x.mean(0)).Vh[0]),
         Mistake("The direction leads to the mean of the labelled codes, from 0; what matters is "
                 "where the labels change.", lambda x, y: F.normalize(x[y].mean(0), dim=0)),
         Mistake("The weights belong to standardised codes: divide them by the deviations, then "
@@ -191,47 +155,20 @@ def labelled_codes(rng: torch.Generator, count: int = 3000) -> tuple[Tensor, Ten
     return codes, along > along.mean() + 0.3 * along.std(), normal
 
 
-def _conditional_checks(rng: torch.Generator) -> list[Check]:
-    normal, a, b = F.normalize(torch.randn(3, 6, generator=rng), dim=1)
-    b = F.normalize(b + 0.6 * a, dim=0)
-
-    def without(n: Tensor, others: Tensor) -> Tensor:
-        basis = torch.linalg.qr(others.double().T).Q
-        return n.double() - basis @ (basis.T @ n.double())
-
-    mistakes = [
-        Mistake("Your answer is not of length 1.", without),
-        Mistake("The others are not at right angles to each other, so taking them out one by one "
-                "leaves a rest: make them orthogonal first.",
-                lambda n, c: F.normalize(n - c.T @ (c @ n), dim=0)),
-        Mistake("You keep what lies along the others; take it away.",
-                lambda n, c: F.normalize(n.double() - without(n, c), dim=0)),
-        Mistake("Only the first of the others is taken out.",
-                lambda n, c: F.normalize(without(n, c[:1]), dim=0)),
-        Mistake("Only the last of the others is taken out.",
-                lambda n, c: F.normalize(without(n, c[-1:]), dim=0)),
-        Mistake("The others are subtracted as they are; subtract only the part along them, "
-                "(n · c) c.", lambda n, c: F.normalize(n - c.sum(0), dim=0)),
-        Mistake("The others' parts are added; subtract them.",
-                lambda n, c: F.normalize(2 * n.double() - without(n, c), dim=0)),
-    ]
-    others = torch.stack([a, b])
-    return [Check("the direction is at right angles to all others", (normal, others),
-                  F.normalize(without(normal, others), dim=0), mistakes, kind="curve")]
-
-
 def _own_checks(rng: torch.Generator) -> list[Demand]:
     return [Demand("your edit has a name, moves some rows, and is seen but not too far",
                    find_fault_in_edit)]
 
 
 check = Feedback("a4_directions", {
-    1: Part("principal directions", 25, _principal_checks, by_hand=("principal_components",)),
-    2: Part("a slider that sets", 10, _coordinate_checks, by_hand=("set_coordinate",)),
-    3: Part("SeFa", 20, _sefa_checks),
-    4: Part("which rows move", 10, _move_checks, by_hand=("move",)),
-    5: Part("a boundary and its normal", 15, _boundary_checks, by_hand=("annotated",)),
-    6: Part("a named edit on a real photo", 10, _own_checks),
+    1: Part("principal directions of a crowd", 20, _principal_checks,
+            by_hand=("principal_components",)),
+    2: Part("several sliders at once", 15, _slider_checks, by_hand=("set_coordinate",)),
+    3: Part("these layers, and not those", 20, layer_checks, by_hand=("sefa",)),
+    4: Part("as far as natural", 15, move_checks, by_hand=("move",)),
+    5: Part("the least strange step", 15, natural_checks),
+    6: Part("a named edit on a real photo", 5, _own_checks),
     7: Part("what the name hides", 10),
-    "E1": Part("a conditional direction", 10, _conditional_checks, extra=True),
+    "E1": Part("a boundary and its normal", 10, _boundary_checks, extra=True,
+               by_hand=("annotated",)),
 })
