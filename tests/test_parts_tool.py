@@ -111,3 +111,24 @@ def test_a_wrong_wish_leaves_all_as_it_was(change, sentence, tool):
 def test_a_family_without_styles_is_refused_in_a_sentence():
     with pytest.raises(ValueError, match=r"plain has no styles.*take a StyleGAN2"):
         PartsTool(Plain(), alt="a picture")
+
+
+def test_it_starts_from_a_photograph(generator):
+    photo = load_image("tabby", size=128, device="cpu")
+    before = [weight.clone() for weight in generator.parameters()]
+    tool = PartsTool.of_photo(generator, photo, alt="the tabby with another's muzzle", steps=8,
+                              tuning_steps=8, part="muzzle")
+    assert all(map(torch.equal, before, generator.parameters()))
+    assert "seed" not in tool.controls  # there is one start, the photo
+    start = tool._before[0]
+    with torch.no_grad():
+        mean = generator.decode(generator.latent_mean("w")[None], space="w")[0]
+    assert (start - photo).square().mean() < 0.3 * (mean - photo).square().mean()
+    shown = tool.canvas.jpeg
+    tool.set(strength=0)
+    assert tool.canvas.jpeg == encode(start) != shown
+
+
+def test_a_photo_of_another_size_is_refused(generator):
+    with pytest.raises(ValueError, match="crop the photo"):
+        PartsTool.of_photo(generator, torch.zeros(3, 64, 64), alt="a cat")

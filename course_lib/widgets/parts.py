@@ -9,16 +9,20 @@ from jaxtyping import Float
 from torch import Tensor
 
 from course_lib.checks import require_count, require_option
+from course_lib.encoders import has_inverse
 from course_lib.generators.base import Generator
 from course_lib.parts import Parts, measure_locality, part_channels, shipped_parts, transfer_part
 from course_lib.plotting import tile
+from course_lib.projection import project
 from course_lib.shapes import Image, Latent
+from course_lib.tuning import tune_generator
 from course_lib.widgets.canvas import Canvas
 from course_lib.widgets.tool import Answer, Tool
 
 COLUMNS, REFERENCES = 4, 8
 DIMMED = 0.35  # how bright the start is shown around the part
 PSI = 0.8
+PRIOR = 0.3  # λ of a photo's projection: a code as likely as a sample's
 NOWHERE = -1  # where nothing was clicked yet
 
 
@@ -82,6 +86,30 @@ class PartsTool(Tool):
         super().__init__(first, canvas, self._controls(first), [self.start, self.others])
         pictures = self.widget.children[1]
         pictures.children = [self.start, ipywidgets.VBox([canvas, self.others])]
+
+    @classmethod
+    def of_photo(
+        cls, generator: Generator, photo: Float[Tensor, "3 r r"], *, alt: str, steps: int = 60,
+        tuning_steps: int = 40, **options: object,
+    ) -> "PartsTool":
+        """The tool on a photograph: projected into w_plus, and the generator tuned to it.
+
+        Args:
+            generator: one with parts of its own; it stays as it is, its copy is tuned.
+            photo: of the generator's size, in [0, 1].
+            steps, tuning_steps: of the projection, and of the tuning that keeps other pictures.
+            options: all that the tool itself takes, but latent and space.
+        Raises:
+            ValueError: the generator has no w_plus, or the photo is of another size.
+        """
+        generator.require_space("w_plus")
+        shipped_parts(generator)  # or say at once that there are none
+        init = "encoder" if has_inverse(generator, "w_plus") else "mean"
+        code = project(generator, photo, space="w_plus", init=init, steps=steps,
+                       prior=PRIOR).latent
+        tuned = tune_generator(generator, photo, code, space="w_plus", regularizer="locality",
+                               steps=tuning_steps).generator
+        return cls(tuned, alt=alt, latent=code, space="w_plus", **options)
 
     def set(self, **changes: object) -> None:
         """As every tool's; a part or a reference that does not exist is refused at once."""
