@@ -26,7 +26,13 @@ from course_lib.descent import ramp
 from course_lib.generators.base import Generator
 from course_lib.losses import Loss, fix_target
 from course_lib.projection import as_batch, default_loss, project
-from course_lib.results import CLOSE_TO_PHOTO, ON_MANIFOLD, Callback, should_stop
+from course_lib.results import (
+    CLOSE_TO_PHOTO,
+    ON_MANIFOLD,
+    Callback,
+    allowed_steps,
+    should_stop,
+)
 from course_lib.shapes import Image
 
 TOGETHER = 16  # classes that are tried at once
@@ -121,7 +127,7 @@ def _go_on(
     """Descend from z, and from the classes' logits if there are any."""
     free = [one.clone().requires_grad_() for one in start if one is not None]
     optimizer = torch.optim.Adam(free)
-    energies = {CLOSE_TO_PHOTO: [], ON_MANIFOLD: []}
+    energies, steps = {CLOSE_TO_PHOTO: [], ON_MANIFOLD: []}, allowed_steps(steps)
     for step in range(steps):
         optimizer.param_groups[0]["lr"] = learning_rate * ramp(step / steps)
         chosen = generator.with_mix(free[1].softmax(dim=1)) if len(free) > 1 else generator

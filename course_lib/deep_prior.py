@@ -25,7 +25,7 @@ from course_lib.checks import (
     require_slopes,
     require_unit_range,
 )
-from course_lib.results import Callback, should_stop
+from course_lib.results import Callback, allowed_steps, should_stop
 from course_lib.shapes import Image, Mask
 
 SKIPPED = 4  # channels that go around each level
@@ -115,7 +115,7 @@ def fit_untrained(
         network = Hourglass(width, levels, rng).to(photo)
     zeta = 0.1 * torch.rand(1, width, *photo.shape[-2:], generator=rng).to(photo)
     optimizer = torch.optim.Adam(network.parameters(), lr=learning_rate)
-    averaged, losses = None, []
+    averaged, losses, steps = None, [], allowed_steps(steps)
     for step in range(steps):
         optimizer.param_groups[0]["lr"] = learning_rate * min(1.0, 4 * (1 - step / steps))
         jitter = torch.randn(zeta.shape, generator=rng).to(zeta)
