@@ -4,11 +4,31 @@ Every public method calls these first, so that nothing half-done is left behind.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from numbers import Integral, Real
 
 import torch
 from torch import Tensor
+
+
+@contextmanager
+def optional_packages(what: str, *packages: str, instead: str = "") -> Iterator[None]:
+    """Around the imports of packages that only `what` needs.
+
+    Args:
+        instead: what does without them.
+    Raises:
+        ModuleNotFoundError: one of them is not installed; it says how to install them all.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            f"{what} needs {' and '.join(packages)}, which the lessons do without, so the course "
+            f"does not install that: pip install {' '.join(packages)}"
+            f"{', or ' + instead if instead else ''}."
+        ) from error
 
 
 def require_floats(tensor: object, name: str, *, axes: int = 0) -> None:

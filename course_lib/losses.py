@@ -13,6 +13,7 @@ from torch import Tensor
 
 from course_lib.caching import Cache
 from course_lib.checks import (
+    optional_packages,
     require_count,
     require_image,
     require_number,
@@ -137,14 +138,9 @@ def lpips_loss(net: str = "vgg", *, device: torch.device | str = "cpu") -> Loss:
         FileNotFoundError: the weights are not in the cache and can't be downloaded.
     """
     require_option(net, ("vgg", "alex", "squeeze"), "net")
-    try:
+    with optional_packages("LPIPS", "lpips", "torchvision"):
         import_torchvision()
         import lpips
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            "LPIPS needs the packages lpips and torchvision, which the lessons do without, so "
-            "they are not installed with the course: pip install lpips torchvision."
-        ) from error
     try:
         model = lpips.LPIPS(net=net, verbose=False).to(device).eval().requires_grad_(False)
     except (OSError, RuntimeError) as error:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import nbformat
 import numpy as np
@@ -116,6 +117,13 @@ def test_hidden_tests_must_come_last(course):
 def test_an_unknown_assignment_is_named(course, capsys):
     assert main(["--course", str(course.root), "prepare", "a9"]) == 1
     assert "no assignment 'a9'" in capsys.readouterr().err
+
+
+def test_a_submissions_process_loads_the_commands_without_torch():
+    code = "import sys, assignments.grading.__main__; print('torch' in sys.modules)"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True,
+                          cwd=Path(__file__).parents[1])
+    assert said.stdout == "False\n"
 
 
 # Cells.

@@ -5,6 +5,7 @@ import sys
 import pytest
 import torch
 
+from course_lib.generators import load_generator
 from course_lib.generators.stylegan2 import StyleGAN2
 from course_lib.images import load_image
 from course_lib.losses import (
@@ -14,6 +15,7 @@ from course_lib.losses import (
     pixel_loss,
     weighted_sum,
 )
+from course_lib.text import load_clip
 from course_lib.weights import StoredWeights, import_torchvision
 from tests.toys import SMALL, random_weights
 
@@ -102,11 +104,19 @@ def test_lpips_says_what_is_missing_offline(monkeypatch, tmp_path):
         lpips_loss("alex")
 
 
-@pytest.mark.parametrize("missing", ["lpips", "torchvision"])
-def test_lpips_says_which_packages_it_needs(monkeypatch, missing):
+@pytest.mark.parametrize("ask, missing, said", [
+    (lambda: lpips_loss("alex"), "lpips", "LPIPS needs lpips and torchvision"),
+    (lambda: lpips_loss("alex"), "torchvision", "LPIPS needs lpips and torchvision"),
+    (lambda: load_clip("ViT-B-32", pretrained="openai"), "open_clip", "or use load_clip"),
+    (lambda: load_clip("ViT-B-32", pretrained="openai"), "torchvision", "or use load_clip"),
+    (lambda: load_generator("ddpm-cat-256"), "diffusers", "pip install diffusers torchvision."),
+])
+def test_what_needs_packages_of_its_own_says_which(monkeypatch, ask, missing, said):
     monkeypatch.setitem(sys.modules, missing, None)
-    with pytest.raises(ModuleNotFoundError, match="pip install lpips torchvision"):
-        lpips_loss("alex")
+    with pytest.raises(ModuleNotFoundError, match=r"which the lessons do without, .*pip install") \
+            as error:
+        ask()
+    assert said in str(error.value) and str(error.value).endswith(".")
 
 
 @pytest.mark.usefixtures("as_users_run_it")

@@ -1,11 +1,13 @@
 """python -m assignments.grading COMMAND: prepare, hand out, collect, grade, return."""
 
 import argparse
+import importlib
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
-from assignments.grading import collecting, edition, gallery, grade, gradescope, handout
+from assignments.grading import collecting, grade, gradescope, handout
 from assignments.grading.confinement import KINDS, ConfinementError
 from assignments.grading.course import HERE, Course, CourseError
 from assignments.grading.display import printable
@@ -19,6 +21,18 @@ def main(words: list[str] | None = None) -> int:
     except (CourseError, ConfinementError) as error:
         print(printable(error), file=sys.stderr)
         return 1
+
+
+def late(name: str) -> Callable[[Course, argparse.Namespace], int | None]:
+    """The command of the module of this name, which is loaded when it runs.
+
+    It loads torch, and each submission's process loads this module once more.
+    """
+    def run(course: Course, options: argparse.Namespace) -> int | None:
+        module = importlib.import_module(f"assignments.grading.{name}")
+        return getattr(module, name)(course, options)
+
+    return run
 
 
 def parser() -> argparse.ArgumentParser:
@@ -36,7 +50,7 @@ def parser() -> argparse.ArgumentParser:
     entry.add_argument("assignments", nargs="*", help="default: all")
     entry = command("check", handout.check, "say which releases are stale")
     entry.add_argument("assignments", nargs="*", help="default: all")
-    entry = command("edition", edition.edition, "build what students get: folder and zip")
+    entry = command("edition", late("edition"), "build what students get: folder and zip")
     entry.add_argument("to", type=Path, help="a new folder; the zip lies beside it")
     entry.add_argument("--solutions", choices=("folded", "none"), default="folded",
                        help="of the lessons' exercises")
@@ -54,7 +68,7 @@ def parser() -> argparse.ArgumentParser:
     entry.add_argument("students", nargs="*", help="default: all that are graded")
     entry.add_argument("--jobs", type=int, default=os.cpu_count(), help="pages at once")
     entry.add_argument("--page-seconds", type=float, default=60, help="to give up a page after")
-    entry = command("gallery", gallery.gallery, "make the class's page of results, without names")
+    entry = command("gallery", late("gallery"), "make the class's page of results, without names")
     entry.add_argument("assignment")
     entry.add_argument("to", type=Path, help="a new folder")
     entry.add_argument("--names", action="store_true", help="with the students' names")

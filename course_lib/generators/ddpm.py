@@ -17,6 +17,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from course_lib.checks import optional_packages
 from course_lib.denoising import Noisy, alpha, sigma
 from course_lib.generators.base import Generator
 from course_lib.generators.diffusion import Diffusion
@@ -161,12 +162,7 @@ def _time_of(kept: Tensor) -> Tensor:
 
 
 def _import_diffusers() -> ModuleType:
-    try:
+    with optional_packages("an official diffusion model", "diffusers", "torchvision"):
         import_torchvision()
         import diffusers
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            "an official diffusion model needs the package diffusers, which the lessons do "
-            "without, so it is not installed with the course: pip install diffusers torchvision."
-        ) from error
     return diffusers

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from course_lib.checks import optional_packages
 from course_lib.shapes import Image
 from course_lib.text.towers import require_pictures
 from course_lib.weights import import_torchvision
@@ -112,13 +113,8 @@ def download_clip(real: RealClip, device: torch.device | str) -> OpenClip:
 
 
 def _import_open_clip() -> ModuleType:
-    try:
+    with optional_packages("a real CLIP", "open_clip_torch", "torchvision",
+                           instead='use load_clip("clip-small")'):
         import_torchvision()
         import open_clip
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            "a real CLIP needs the package open_clip_torch, which the lessons do without, so it "
-            "is not installed with the course: pip install open_clip_torch, or use "
-            'load_clip("clip-small").'
-        ) from error
     return open_clip
