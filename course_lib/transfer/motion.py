@@ -200,7 +200,8 @@ class _Energy:
         one = (1, -1, fields.shape[-1])  # the 14 fields are one system
         return conjugate_gradient(
             lambda d: operator(d.view_as(fields)).view(one), b.view(one), tol=TOL,
-            precondition=lambda r: precondition(r.view_as(fields)).view(one), max_steps=40,
+            precondition=lambda r: precondition(r.view_as(fields)).view(one),
+            max_steps=allowed_steps(40),
         ).value.view_as(fields)
 
     def _invert_pixels(self, along: Tensor, p: Tensor) -> Float[Tensor, "3 3 height width"]:

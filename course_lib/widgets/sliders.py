@@ -19,6 +19,7 @@ from torch import Tensor
 
 from course_lib.checks import require_count
 from course_lib.images import to_uint8
+from course_lib.results import allowed_steps
 from course_lib.shapes import Image, Pictures
 
 Render = Callable[..., tuple[Pictures | Image, str]]
@@ -175,7 +176,7 @@ def sweep(tool: Sweepable, *, stops: int = 5) -> int:
         RuntimeError: a picture failed; it says at which control and value.
     """
     require_count(stops, "stops", least=2)
-    before = tool.values()
+    before, stops = tool.values(), max(2, allowed_steps(stops))
     changes = [
         {name: value} for name, control in tool.controls.items()
         for value in _stops(control, stops)
