@@ -10,6 +10,7 @@ from course_lib import generators
 from course_lib.encoders import has_encoder
 from course_lib.generators import Card, Cards, list_generators, load_generator
 from course_lib.generators.dcgan import DCGAN, DCGANConfig
+from course_lib.training.export import MISSING
 from course_lib.weights import save_weights
 from course_lib.weights.files import ASSETS
 from tests.toys import SMALL, alternative_layout, random_weights
@@ -22,6 +23,7 @@ def test_every_shipped_model_has_a_card_that_tells_its_quality():
         assert card.license and card.bytes > 0 and card.resolution >= 16
         if not card.remote:
             assert card.data and card.training and card.quality and card.kind
+            assert card.missing == MISSING[card.kind]
             assert card.measured["floor"] > 0 and card.measured["distance"] > 0
 
 

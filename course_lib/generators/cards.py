@@ -17,6 +17,7 @@ class Card:
         data, training: what it learnt from, and how.
         measured: numbers by name; faults: what is known to be bad.
         kind: what its pictures show ("cats"), which a classifier or named directions are made for.
+        missing: what it can't draw, since nothing like it was among what it learnt from.
         remote: whether it does not ship, but is downloaded when it is loaded first.
     """
 
@@ -31,6 +32,7 @@ class Card:
     measured: Mapping[str, object] = field(default_factory=dict)
     faults: str = ""
     kind: str = ""
+    missing: str = ""
     remote: bool = False
 
     @classmethod
