@@ -199,6 +199,17 @@ def carry_back(
     return answer
 
 
+def place_region(
+    region: Float[Tensor, "r r"], frame: Frame, photo: Float[Tensor, "3 H W"]
+) -> Float[Tensor, "H W"]:
+    """A region of the square, as it lies in the photo; 0 outside the square."""
+    height, width = photo.shape[-2:]
+    places = _centres(height, width).to(photo) * photo.new_tensor([width, height]) - 0.5
+    shares = frame.to_shares(places)
+    return F.grid_sample(region[None, None].to(photo), 2 * shares[None] - 1, mode="bilinear",
+                         padding_mode="zeros", align_corners=False)[0, 0]
+
+
 def _bounds(frame: Frame, photo: Image) -> tuple[int, int, int, int]:
     """Top, bottom, left and right of the smallest upright rectangle around the square."""
     height, width = photo.shape[-2:]

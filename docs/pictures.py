@@ -2,8 +2,8 @@
 
     python -m docs.pictures docs/edits.jpg
 
-Each on wheels by another tool of the course, and by the classical one that comes nearest, made as
-strong: a tint, or a warp.
+On wheels by words, directions, a stroke and a sentence; without by the classical tool that comes
+nearest, a tint or a warp, made as strong as it can be.
 """
 
 import sys
@@ -18,19 +18,19 @@ from course_lib.sessions import PhotoSession, Rewording, TextSession, Words
 from course_lib.shapes import Image
 from course_lib.text import load_clip
 from tests.benchmarks.bench_edits import TO_THE_END
-from tests.benchmarks.wishes import WISHES, Paint, Pose, Say, Turn, Wish, as_strong
+from tests.benchmarks.wishes import WISHES, Paint, Pose, Say, Wish, as_strong
 
 BLAZE = WISHES[0]
 ROWS = ("photo", "without wheels", "with wheels")
 EDITS: tuple[tuple[str, str, Wish], ...] = (
     ("british", "a word", Say("“Siamese”", Words("Siamese", guidance=2.5))),
-    ("tabby", "a word", Say("“white muzzle”", Words("white muzzle", guidance=4.0))),
+    ("tabby", "a word", Say("“white muzzle”", Words("white muzzle", guidance=2.5))),
     ("bandit", "a word", Say("“ginger”", Words(color="ginger", guidance=2.5))),
     ("patch", "a direction", Paint("darker coat", (0.5, 0.48, 0.36, 0.36),
                                    strengths={"light coat": -0.8})),
     ("tabby", "a stroke", BLAZE),
-    ("patch", "a drag", Turn("the nose aside", 9.0)),
-    ("silver", "a direction", Pose("head turned", {"head turned": 1.5})),
+    ("tuxedo", "a word", Say("“ginger”", Words(color="ginger", guidance=2.5))),
+    ("silver", "a direction", Pose("head up", {"head up": 1.0})),
     ("bandit", "a sentence", Say("“a black cat”", Words())),
 )
 

@@ -7,7 +7,9 @@ import torch
 
 from course_lib.directions.naming import NamedDirection
 from course_lib.framing import Frame
+from course_lib.generators import load_generator
 from course_lib.guidance import ColorStroke
+from course_lib.images import load_image
 from course_lib.sessions import EditSession, PhotoSession, Rewording, Words
 from tests.test_diffusion import SMALL, small
 from tests.toys import tame
@@ -168,6 +170,18 @@ def test_a_photo_is_brought_into_noise_once_for_all_words(rng, monkeypatch):
     rewording(photo.clone(), Frame.middle(photo), Words("hat"))
     rewording(photo, Frame((9.5, 9.5), 10.0), Words("hat"))
     assert len(seen) == 3
+
+
+def test_of_a_photo_that_the_model_knows_the_cat_answers_and_hardly_the_rest():
+    rewording = Rewording(load_generator("cats-diffusion", device="cpu"))
+    photo = load_image("bandit", size=128, device="cpu")
+    answering = rewording.invert(photo, Frame.middle(photo)).answering
+    assert 0 <= answering.min() and answering.max() <= 1
+    forehead, leaves = answering[16:26, 24:40], answering[4:40, [*range(6), *range(58, 64)]]
+    assert forehead.mean() > 0.9 and leaves.mean() < 0.1
+    ginger = rewording(photo, Frame.middle(photo), Words(color="ginger"))
+    change = (ginger - photo).abs().mean(dim=0)
+    assert change[36:48, 48:80].mean() > 10 * change[8:80, :10].mean()
 
 
 def test_words_are_said_of_the_photo_as_it_was_edited(session, red, rng):

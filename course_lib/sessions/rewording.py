@@ -4,12 +4,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
-from course_lib.framing import Frame, carry_back
+from course_lib.framing import Frame, carry_back, place_region
 from course_lib.generators.base import Generator
 from course_lib.sdedit import reword
 from course_lib.shapes import Ellipse, Image, Latent
-from course_lib.transfer import changed_region, follow_morph, soft_ellipses
+from course_lib.transfer import changed_region, follow_morph, relative_change, soft_ellipses
+
+LOUD = 3.0  # guidance at which words are said to find out what answers to them
+DEAF, KEEN = 0.3, 0.5  # of a word's large changes: what changes less does not answer, more does
 
 
 @dataclass(frozen=True)
@@ -27,6 +32,21 @@ class Words:
 
     def __bool__(self) -> bool:
         return self.kind is not None or self.color is not None
+
+
+@dataclass(frozen=True)
+class Inverted:
+    """A photo's place in the model.
+
+    Attributes:
+        photo, frame: which photo, and where in it.
+        code: the noise that it comes from; answering: where it answers to words.
+    """
+
+    photo: Image
+    frame: Frame
+    code: Latent
+    answering: Float[Tensor, "r r"]
 
 
 class Rewording:
@@ -50,7 +70,7 @@ class Rewording:
                 f"{generator.name} was trained without words, so none can be said to it: take one "
                 f"that was, such as cats-diffusion."
             )
-        self._known: tuple[Image, Frame, Latent] | None = None
+        self._last: Inverted | None = None
 
     @torch.no_grad()
     def __call__(
@@ -58,20 +78,44 @@ class Rewording:
     ) -> Image:
         """The photo (3, H, W), unclamped, as it would be if the words were true of it.
 
+        It follows where the words change much, and where it answers to words at all.
+
         Args:
             photo: in [0, 1]; frame: where the model's square lies in it.
             keeps: what stays the photo's, in the square.
         """
-        morph = reword(self.generator, self._code(photo, frame), label=words.kind,
-                       color=words.color, guidance=words.guidance)
+        known = self.invert(photo, frame)
+        morph = reword(self.generator, known.code, label=words.kind, color=words.color,
+                       guidance=words.guidance)
         kept = 1 - soft_ellipses(keeps, self.generator.resolution).to(morph)
-        change = follow_morph(morph).at(1).within(changed_region(morph) * kept)
-        return carry_back(photo, frame, *(part.to(photo) for part in change))
+        region = changed_region(morph) * known.answering * kept
+        change = follow_morph(morph).at(1).within(region)
+        carried = carry_back(photo, frame, *(part.to(photo) for part in change))
+        # Once more at the photo's size: enlarged fields spread beyond their region.
+        return torch.lerp(photo, carried, place_region(region, frame, photo))
 
-    def _code(self, photo: Image, frame: Frame) -> Latent:
-        """The noise of what lies in the frame, which is remembered."""
-        if self._known is None or self._known[0] is not photo or self._known[1] != frame:
+    @torch.no_grad()
+    def invert(self, photo: Image, frame: Frame) -> Inverted:
+        """The noise of what lies in the frame, and where it answers; the last one is remembered."""
+        last = self._last
+        if last is None or last.photo is not photo or last.frame != frame:
             square = frame.cut(photo, self.generator.resolution).clamp(0, 1)
             code = self.generator.invert(square[None].to(self.generator.device))
-            self._known = photo, frame, code
-        return self._known[2]
+            self._last = Inverted(photo, frame, code, self._answering(code))
+        return self._last
+
+    def _answering(self, code: Latent) -> Float[Tensor, "r r"]:
+        """1 where the picture answers to kinds or to colours, by the mean over all such words.
+
+        The thing itself does; what lies behind it may change by one word or another, as it went
+        with that in the photographs, but hardly by all.
+        """
+        plain, means = self.generator.decode(code), []
+        loud = self.generator.with_guidance(LOUD)
+        known = [words for words in (self.kinds, self.colors) if words]
+        for column, words in enumerate(known):
+            said = torch.zeros(len(words), len(known), dtype=torch.long, device=code.device)
+            said[:, column] = torch.arange(len(words)) + 1
+            drawn = loud.decode_said(code.expand(len(words), -1), said)
+            means.append(relative_change(plain, drawn).mean(dim=0))
+        return ((torch.stack(means).amax(dim=0) - DEAF) / (KEEN - DEAF)).clamp(0, 1)

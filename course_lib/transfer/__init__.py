@@ -18,11 +18,11 @@ from course_lib.transfer.motion import (
     unchanged,
     warped,
 )
-from course_lib.transfer.regions import changed_region, soft_ellipses
+from course_lib.transfer.regions import changed_region, relative_change, soft_ellipses
 
 __all__ = [
     "Change", "Morph", "Transfer", "add_change", "apply_change", "blend_change",
     "changed_region", "doubled",
     "enlarge_edit", "estimate_flow_and_color", "follow_morph", "guided_upsample", "recolored",
-    "soft_ellipses", "transfer_edit", "trust_projection", "unchanged", "warped",
+    "relative_change", "soft_ellipses", "transfer_edit", "trust_projection", "unchanged", "warped",
 ]

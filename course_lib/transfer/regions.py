@@ -56,12 +56,20 @@ def changed_region(
             f"little is {little:g} and much {much:g}, but the region rises between the two: pass "
             f"0 or more for little, and more than that for much."
         )
-    change = _nearby(frames[-1] - frames[0]).norm(dim=0, keepdim=True)
-    large = torch.quantile(change.flatten(), 0.95).clamp(min=1e-3)
-    return _nearby(((change / large - little) / (much - little)).clamp(0, 1))[0]
+    change = relative_change(frames[:1], frames[-1:])
+    return _nearby(((change - little) / (much - little)).clamp(0, 1))[0]
 
 
-def _nearby(fields: Float[Tensor, "fields h w"]) -> Float[Tensor, "fields h w"]:
+def relative_change(
+    before: Float[Tensor, "#n 3 h w"], after: Float[Tensor, "n 3 h w"]
+) -> Float[Tensor, "n h w"]:
+    """How much pictures change at each place, 1 where only a twentieth of a picture does more."""
+    change = _nearby(after - before).norm(dim=1)
+    large = torch.quantile(change.flatten(1), 0.95, dim=1).clamp(min=1e-3)
+    return change / large[:, None, None]
+
+
+def _nearby(fields: Float[Tensor, "*fields h w"]) -> Float[Tensor, "*fields h w"]:
     """The mean of each place's surroundings."""
     reach = max(1, min(fields.shape[-2:]) // (2 * NEARBY))
     return F.avg_pool2d(fields, 2 * reach + 1, 1, reach, count_include_pad=False)

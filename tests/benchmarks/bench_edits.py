@@ -18,7 +18,7 @@ from course_lib.pixels import CATS
 from course_lib.realism import Realism, judge_realism
 from course_lib.sessions import PhotoSession, Rewording
 from tests.benchmarks.timing import median_seconds
-from tests.benchmarks.wishes import WISHES, Wish, as_strong, shrunk
+from tests.benchmarks.wishes import WISHES, Say, Wish, as_strong, shrunk
 
 Row = tuple[str, str, float | None, str | None, float | None, float | None]
 WAYS = ("classical", "wheels")
@@ -61,10 +61,13 @@ def notes(device: torch.device | str) -> Iterator[str]:
     for wish in WISHES:
         yield f"{wish.name:22}" + "".join(cells([e for e in found if e.wish.name == wish.name]))
     untouched = mean(stranger(one.before) for one in found)
-    distances = [[float(realism(getattr(one, way)).distance) for one in found] for way in WAYS]
-    fewer = sum(wheels < classical for classical, wheels in zip(*distances, strict=True))
-    yield (f"untouched, they are stranger than {100 * untouched:.0f} % of others; answers on "
-           f"wheels are less strange than classical ones in {fewer} of {len(found)}")
+    yield f"untouched, they are stranger than {100 * untouched:.0f} % of others"
+    for words in (False, True):  # what a word does no tint can, so they are not equally strong
+        chosen = [one for one in found if isinstance(one.wish, Say) is words]
+        pairs = [[float(realism(getattr(one, way)).distance) for way in WAYS] for one in chosen]
+        fewer = sum(wheels < classical for classical, wheels in pairs)
+        yield (f"{'by words' if words else 'as strong'}: answers on wheels are less strange than "
+               f"classical ones in {fewer} of {len(chosen)}")
 
 
 def edits(device: torch.device | str) -> Iterator[Edited]:

@@ -211,7 +211,7 @@ WISHES: tuple[Wish, ...] = (
     Paint("a lighter coat", FACE, spared=EYES, strengths={"light coat": 0.8}),
     Turn("the nose aside", -7.0),
     Say("“Siamese”", Words("Siamese", guidance=2.5)),
-    Say("“white muzzle”", Words("white muzzle", guidance=4.0)),
+    Say("“white muzzle”", Words("white muzzle", guidance=2.5)),
     Say("“ginger”", Words(color="ginger", guidance=2.5)),
     Say("“black”", Words(color="black", guidance=2.5)),
 )
