@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from assignments.grading import collecting, grade, gradescope, handout
+from assignments.grading import collecting, grade, gradescope, handout, shares
 from assignments.grading.confinement import KINDS, ConfinementError
 from assignments.grading.course import HERE, Course, CourseError
 from assignments.grading.display import printable
@@ -62,7 +62,11 @@ def parser() -> argparse.ArgumentParser:
     entry.add_argument("students", nargs="*", help="default: all")
     entry.add_argument("--again", action="store_true", help="also what has its grade")
     entry.add_argument("--jobs", type=int, default=os.cpu_count(), help="submissions at once")
+    entry.add_argument("--share", type=shares.Share.parse, metavar="K/N",
+                       help="only the K-th of N parts of the class, for several machines")
     limits(entry, wall="bubblewrap")
+    entry = command("gather", shares.gather, "bring the grades of all shares together")
+    entry.add_argument("assignment")
     entry = command("feedback", grade.feedback, "make the pages that students get back")
     entry.add_argument("assignment")
     entry.add_argument("students", nargs="*", help="default: all that are graded")

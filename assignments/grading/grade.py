@@ -10,6 +10,7 @@ from assignments.grading.course import Course, CourseError
 from assignments.grading.display import printable
 from assignments.grading.handout import release
 from assignments.grading.plugins import flags_of
+from assignments.grading.shares import begin
 from assignments.grading.sifting import sift
 
 OVERHEAD = 240  # seconds that a grader gets beyond its notebook's two runs, at most
@@ -19,18 +20,29 @@ def grade(course: Course, options: Namespace) -> int:
     """Grade each submission in a process of its own: what one breaks, no other notices."""
     course.require(options.assignment)
     require_wall(options.wall)
-    release(course, options.assignment)
+    gradebook = None
     students = options.students or course.students(options.assignment)
+    if options.share is None:
+        release(course, options.assignment)
+    else:
+        gradebook = begin(course, options.assignment, options.share)
+        students = [student for student in students if options.share.holds(student)]
     todo = [student for student in students
             if options.again or not course.is_graded(options.assignment, student)]
     print(f"{len(students)} submissions, {len(students) - len(todo)} of them graded before")
     with ThreadPoolExecutor(options.jobs) as pool:
-        outcomes = list(pool.map(lambda student: grade_one(course, student, options), todo))
+        outcomes = list(pool.map(
+            lambda student: grade_one(course, student, options, gradebook), todo))
     return int(not all(outcomes))
 
 
-def grade_one(course: Course, student: str, options: Namespace) -> bool:
-    """Run nbgrader's autograde on one submission; whether it got a grade."""
+def grade_one(course: Course, student: str, options: Namespace,
+              gradebook: str | None = None) -> bool:
+    """Run nbgrader's autograde on one submission; whether it got a grade.
+
+    Args:
+        gradebook: the address of a share's; the course's if None.
+    """
     assignment = options.assignment
     try:
         noticed = sift(course, assignment, student)
@@ -40,6 +52,7 @@ def grade_one(course: Course, student: str, options: Namespace) -> bool:
             "fingerprint": course.fingerprint(assignment, student), "noticed": " ".join(noticed),
         }
         words = [f"--ConfinedExecute.{key}={value}" for key, value in settings.items() if value]
+        words += [f"--CourseDirectory.db_url={gradebook}"] if gradebook else []
         course.nbgrader(
             "autograde", assignment, f"--student={student}", "--force", *words,
             seconds=2 * options.total_seconds + OVERHEAD,
