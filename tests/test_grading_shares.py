@@ -121,6 +121,18 @@ def test_two_processes_grade_a_class_stop_and_go_on(course, capsys):
 
 
 @needs_wall
+def test_grades_of_a_lost_gradebook_are_missed(course, capsys):
+    student = next(filter(Share(1, 2).holds, CLASS))
+    for other in set(CLASS) - {student}:
+        shutil.rmtree(course.root / "submitted" / other)
+    words = ["--course", str(course.root)]
+    assert main([*words, "grade", NAME, "--share", "1/2"]) == 0
+    Share(1, 2).gradebook(course, NAME).unlink()
+    assert main([*words, "gather", NAME]) == 1
+    assert f"in nobody's gradebook: {student}. Grade these --again" in capsys.readouterr().out
+
+
+@needs_wall
 def test_points_by_hand_stay_when_a_share_is_gathered(course):
     student = next(filter(Share(1, 2).holds, CLASS))
     for other in set(CLASS) - {student}:

@@ -89,15 +89,18 @@ def gather(course: Course, options: Namespace) -> int:
             with Gradebook(f"sqlite:///{path}?timeout=120", "safety-wheels") as part:
                 for student in shared(path, assignment, graded):
                     entered += _enter(part, whole, assignment, student)
-        missing = [one for one in course.students(assignment)
-                   if one not in graded or not _has(whole, assignment, one)]
+        missing = [one for one in course.students(assignment) if one not in graded]
+        lost = [one for one in sorted(graded) if not _has(whole, assignment, one)]
     print(f"{entered} submissions of {len(paths)} shares were entered in the gradebook.")
     if missing:
         print(f"Not graded yet: {', '.join(missing)}. Start their shares again, then gather again.")
-    else:
-        for path in paths:
-            path.unlink()
-    return int(bool(missing))
+    if lost:
+        print(f"Graded, but in nobody's gradebook: {', '.join(lost)}. Grade these --again.")
+    if missing or lost:
+        return 1
+    for path in paths:
+        path.unlink()
+    return 0
 
 
 def shared(path: Path, assignment: str, students: set[str]) -> Iterator[str]:
@@ -121,7 +124,8 @@ def _enter(part: Gradebook, whole: Gradebook, assignment: str, student: str) -> 
         return False  # graded by another share, or before there were shares
     theirs = part.find_submission(assignment, student)
     whole.update_or_create_student(student)
-    ours = whole.update_or_create_submission(assignment, student)
+    with whole.db.no_autoflush:  # or SQLAlchemy warns of what nbgrader has half built
+        ours = whole.update_or_create_submission(assignment, student)
     ours.timestamp = theirs.timestamp
     for notebook in theirs.notebooks:
         place = notebook.name, assignment, student
