@@ -210,8 +210,7 @@ class PhotoSession:
             return None
         if not self.words:
             return photo
-        eyes = {place for one in self.directions.values() for place in one.spares}
-        return self.rewording(photo, self.frame, self.words, keeps=[*eyes, *self.keeps]).clamp(0, 1)
+        return self.rewording(photo, self.frame, self.words, keeps=self.keeps).clamp(0, 1)
 
     def _carried(self, should_end: Callable[[], bool]) -> Image | None:
         """The photo with the code's edit; None if told to end."""
