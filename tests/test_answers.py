@@ -278,13 +278,36 @@ def stacked_normal(codes, labels):
     return [first[None], *others]
 
 
+def best_rows(these, those, epsilon, n):
+    """By a matrix that is not symmetric, as a list of rows."""
+    A, B = (torch.nn.functional.normalize(torch.cat(one), dim=1) for one in (these, those))
+    found = torch.linalg.eig(torch.linalg.solve(B.T @ B + epsilon * torch.eye(len(B.T)), A.T @ A))
+    order = found.eigenvalues.real.argsort(descending=True)[:n]
+    return [row / row.norm() for row in found.eigenvectors.real.T[order]]
+
+
+def gone_far(codes, mean, std, direction, rows, limit):
+    """In numpy, and with odd strides."""
+    way = np.isin(np.arange(codes.shape[1]), rows)[:, None] * direction.numpy()
+    x, p = ((codes - mean) / std).numpy(), way / std.numpy()
+    a, b, c = (p * p).mean(), (x * p).mean((1, 2)), (x * x).mean((1, 2)) - limit**2
+    s = np.where(c < 0, (np.sqrt(np.maximum(b * b - a * c, 0)) - b) / a, 0)
+    return (codes.numpy() + s[:, None, None] * way)[:, ::-1].copy()[:, ::-1]
+
+
 UNUSUAL = {
-    ("directions", 3): lambda weights, n: list(torch.linalg.svd(torch.nn.functional.normalize(
-        torch.cat(weights), dim=1))[2][:n]),
-    ("directions", 4): lambda codes, direction, strength, rows: np.where(
-        np.isin(np.arange(codes.shape[1]), rows)[:, None], codes + strength * direction, codes)
-        [:, ::-1].copy()[:, ::-1],
-    ("directions", 5): stacked_normal,
+    ("directions", 3): best_rows,
+    ("directions", 4): gone_far,
+    ("directions", 5): lambda codes, slopes: torch.split(
+        torch.cov(codes.T) @ slopes.T @ torch.linalg.inv(slopes @ torch.cov(codes.T) @ slopes.T),
+        1, dim=1)[0][:, 0].tolist(),
+    ("directions", "E1"): stacked_normal,
+    ("beyond", 1): lambda x, v, now, then, eta, fresh: np.asarray(
+        then[0] * (now[3] * x - now[1] * v) / (now[0] * now[3] - now[1] * now[2])
+        + then[1] * ((1 - eta**2 * (1 - (now[0] * then[1] / then[0] / now[1]) ** 2)) ** 0.5
+        * (now[0] * v - now[2] * x) / (now[0] * now[3] - now[1] * now[2])
+        + eta * (1 - (now[0] * then[1] / then[0] / now[1]) ** 2) ** 0.5 * fresh)
+        )[..., ::-1].astype(">f8")[..., ::-1],
     ("warping", 1): lambda v, p, a, width: torch.stack([
         torch.hypot((v[:, None] - p)[..., 0] + turn, (v[:, None] - p)[..., 1])
         for turn in (-width, 0, width)]).amin(0).double().clamp(min=1e-10)
