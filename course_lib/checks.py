@@ -98,6 +98,20 @@ def require_image(image: object, name: str = "image", *, solvable: bool = False)
         )
 
 
+def require_photo(photo: object) -> None:
+    """Raise a `ValueError` unless `photo` is one picture of red, green and blue, (3, H, W), in
+    [0, 1].
+    """
+    require_image(photo, "photo")
+    if photo.ndim != 3 or photo.shape[0] != 3:
+        raise ValueError(
+            f"photo has shape {tuple(photo.shape)}, but one picture of red, green and blue is "
+            f"edited at a time, (3, height, width): pass photo[0] of a batch, photo[:3] where "
+            f"there is a fourth channel, photo.expand(3, -1, -1) of a grey one."
+        )
+    require_unit_range(photo, "photo")
+
+
 def require_unit_range(image: Tensor, name: str) -> None:
     """Raise a `ValueError` if `image` is in [0, 255] or [-1, 1] rather than in about [0, 1].
 

@@ -180,7 +180,12 @@ def reword(
         ValueError: nothing is said, a word is not known, or there are several codes.
     """
     generator.require_capability("predict")
-    require_count(len(latent), "number of codes", most=1)
+    generator.require_latent(latent, "z")
+    if len(latent) != 1:
+        raise ValueError(
+            f"latent holds {len(latent)} codes, but a morph is of one picture: pass one at a "
+            f"time, (1, {generator.z_dim})."
+        )
     require_count(frames, "frames", least=2)
     require_number(guidance, "guidance", least=1)
     if label is None and color is None:

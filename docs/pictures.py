@@ -8,6 +8,7 @@ nearest, a tint or a warp, made as strong as it can be.
 
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import torch
@@ -86,5 +87,7 @@ def draw(path: str) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2 or not Path(sys.argv[1]).absolute().parent.is_dir():
+        sys.exit("say where to draw it: python -m docs.pictures docs/edits.jpg")
     torch.manual_seed(0)
     draw(sys.argv[1])

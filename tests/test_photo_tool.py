@@ -203,8 +203,10 @@ def test_a_word_draws_the_photo_again_at_its_own_size(make, rng):
     tool.wait()
     assert tool.controls["kind"].value == ANY and tool.answer.note == READY
     assert torch.equal(tool.edited, tool.photo)
-    with pytest.raises(ValueError, match="can't be shown"):
+    with pytest.raises(ValueError, match="kind is 'skirt'"):
         tool.say("skirt")
+    with pytest.raises(ValueError, match="color is 'hat'"):
+        tool.say(color="hat")
 
 
 def test_a_tool_without_a_model_of_words_has_no_menus_of_them(make):
@@ -219,6 +221,8 @@ def test_a_failure_in_the_background_is_shown(make, monkeypatch):
     draw(tool.pad, Marks((RED,)))
     tool.wait()
     assert tool.answer.error == "KeyError: 'missing'"
+    with pytest.raises(KeyError, match="missing"):  # and no unedited photo for an answer
+        tool.edited  # noqa: B018
 
 
 def test_a_model_without_photos_opens_with_a_picture_of_its_own(generator):

@@ -184,7 +184,7 @@ def test_a_rewording_begins_at_the_photo_and_ends_as_the_guided_model_draws(rng)
     ({"label": "skirt"}, "skirt"),
     ({"guidance": 0.5}, "guidance"),
     ({"frames": 1}, "frames"),
-    ({"latent": torch.zeros(2, 768)}, "number of codes"),
+    ({"latent": torch.zeros(2, 768)}, "one at a time"),
 ])
 def test_a_rewording_that_can_t_be_is_refused(change, sentence, rng):
     call = {"latent": torch.zeros(1, 768), "label": "hat"} | change

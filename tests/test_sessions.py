@@ -207,3 +207,15 @@ def test_words_need_somebody_who_understands_them(session, generator, rng):
         Rewording(generator)
     with pytest.raises(ValueError, match="trained without words"):
         Rewording(small(rng, replace(SMALL, kinds=(), colors=())))
+
+
+@pytest.mark.parametrize(("photo", "sentence"), [
+    (torch.zeros(1, 3, 20, 20), r"pass photo\[0\] of a batch"),
+    (torch.zeros(1, 20, 20), "of a grey one"),
+    (torch.full((3, 20, 20), 200.0), "divide by 255"),
+])
+def test_what_is_no_photo_is_refused_before_anything_is_drawn(photo, sentence, generator, rng):
+    with pytest.raises(ValueError, match=sentence):
+        Rewording(small(rng))(photo, Frame((9.5, 9.5), 20.0), Words("hat"))
+    with pytest.raises(ValueError, match=sentence):
+        PhotoSession(generator, photo)

@@ -296,9 +296,11 @@ def test_what_changed_much_is_told_from_what_was_tinted_a_little(rng):
 
 @pytest.mark.parametrize(("change", "sentence"), [
     ({"frames": torch.zeros(1, 3, 8, 8)}, "frames"),
+    ({"frames": torch.zeros(3, 8, 8)}, "a region is of one morph"),
     ({"little": 0.5, "much": 0.5}, "more than that for much"),
     ({"little": -0.1}, "0 or more for little"),
 ])
+@pytest.mark.usefixtures("as_users_run_it")
 def test_a_region_that_can_t_be_is_refused(change, sentence):
     call = {"frames": torch.zeros(2, 3, 8, 8)} | change
     with pytest.raises(ValueError, match=sentence):

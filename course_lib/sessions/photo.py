@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from course_lib.checks import require_image
+from course_lib.checks import require_photo
 from course_lib.directions import move
 from course_lib.directions.naming import shipped_directions
 from course_lib.encoders import has_inverse
@@ -86,7 +86,7 @@ class PhotoSession:
 
     def open(self, photo: Image, frame: Frame | None = None) -> None:
         """Take another photo, or the same one placed anew; what was projected is forgotten."""
-        require_image(photo, "photo")
+        require_photo(photo)
         self.photo, self.frame = photo, frame or Frame.middle(photo)
         factor = min(1.0, PREVIEW / max(photo.shape[-2:]))
         size = [max(1, round(side * factor)) for side in photo.shape[-2:]]

@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from course_lib.checks import require_photo
 from course_lib.framing import Frame, carry_back, place_region
 from course_lib.generators.base import Generator
 from course_lib.sdedit import reword
@@ -97,6 +98,7 @@ class Rewording:
     @torch.no_grad()
     def invert(self, photo: Image, frame: Frame) -> Inverted:
         """The noise of what lies in the frame, and where it answers; the last one is remembered."""
+        require_photo(photo)
         last = self._last
         if last is None or last.photo is not photo or last.frame != frame:
             square = frame.cut(photo, self.generator.resolution).clamp(0, 1)

@@ -21,6 +21,7 @@ from course_lib.checks import (
     require_count,
     require_image,
     require_number,
+    require_photo,
     require_same_device,
     require_unit_range,
 )
@@ -136,12 +137,7 @@ def transfer_edit(
 def _require_pictures(photo: Tensor, frames: Tensor) -> None:
     require_image(photo, "photo", solvable=True)
     require_image(frames, "frames", solvable=True)
-    if photo.ndim != 3 or photo.shape[0] != 3:
-        raise ValueError(
-            f"photo has shape {tuple(photo.shape)}, but one picture of red, green and blue is "
-            f"edited at a time, (3, height, width): pass photo[0] of a batch, photo[:3] where "
-            f"there is a fourth channel, photo.expand(3, -1, -1) of a grey one."
-        )
+    require_photo(photo)
     if frames.ndim != 4 or frames.shape[1] != 3:
         raise ValueError(
             f"frames has shape {tuple(frames.shape)}, but they are pictures on the way from "
@@ -149,7 +145,6 @@ def _require_pictures(photo: Tensor, frames: Tensor) -> None:
         )
     require_count(len(frames), "number of frames", least=2)
     require_same_device(photo, frames, ("photo", "frames"))
-    require_unit_range(photo, "photo")
     require_unit_range(frames, "frames")
 
 

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from course_lib.checks import require_count
+from course_lib.checks import require_count, require_image
 from course_lib.shapes import Ellipse
 
 LITTLE, MUCH = 0.25, 0.5  # of an edit's large changes: below the one none, above the other all
@@ -50,6 +50,12 @@ def changed_region(
     Raises:
         ValueError: there are less than two frames, or `much` is not above `little`.
     """
+    require_image(frames, "frames")
+    if frames.ndim != 4:
+        raise ValueError(
+            f"frames has shape {tuple(frames.shape)}, but a region is of one morph, (frames, 3, "
+            f"height, width): pass its first and its last picture, at least."
+        )
     require_count(len(frames), "number of frames", least=2)
     if not 0 <= little < much:
         raise ValueError(
@@ -72,4 +78,5 @@ def relative_change(
 def _nearby(fields: Float[Tensor, "*fields h w"]) -> Float[Tensor, "*fields h w"]:
     """The mean of each place's surroundings."""
     reach = max(1, min(fields.shape[-2:]) // (2 * NEARBY))
-    return F.avg_pool2d(fields, 2 * reach + 1, 1, reach, count_include_pad=False)
+    across = F.avg_pool2d(fields, (1, 2 * reach + 1), 1, (0, reach), count_include_pad=False)
+    return F.avg_pool2d(across, (2 * reach + 1, 1), 1, (reach, 0), count_include_pad=False)

@@ -25,12 +25,11 @@ from course_lib.widgets.photo_page import (
     find_rewording,
     first_photo,
     photo_controls,
+    require_words,
     told,
 )
 from course_lib.widgets.tool import Answer, Reader, Tool, sentence
 from course_lib.widgets.wishes import wishes
-
-DRAWING = "Drawing it again by your words; that takes some seconds."
 
 
 class PhotoTool(Tool):
@@ -63,7 +62,7 @@ class PhotoTool(Tool):
             rewording=find_rewording(words, generator))
         self.background, self._projecting = Background(self._show_failure), False
         self._opened_state: PhotoState | None = None
-        self._picture = image
+        self._picture, self._failure = image, None
         self.page = PhotoPage(image, alt, size, list(self.session.directions),
                               drags=generator.offers("features"))
         self.placer, self.pad, self.answer = self.page.placer, self.page.pad, self.page.answer
@@ -91,6 +90,7 @@ class PhotoTool(Tool):
 
     def say(self, kind: str = ANY, color: str = ANY, loudness: float = 2.0) -> None:
         """Let the photo be drawn by other words, said so loud; without words as it is."""
+        require_words(self.controls, kind=kind, color=color)
         self.set(kind=kind, color=color, loudness=loudness)
 
     def cancel(self) -> None:
@@ -113,8 +113,10 @@ class PhotoTool(Tool):
 
     @property
     def edited(self) -> Image:
-        """The photo at its own size, (3, H, W), once all is done."""
+        """The photo at its own size, (3, H, W), once all is done; what failed is raised anew."""
         self.wait()
+        if self._failure is not None:
+            raise self._failure
         return self._picture
 
     def save(self, path: object) -> None:
@@ -136,6 +138,7 @@ class PhotoTool(Tool):
         except ValueError as failure:
             (self.pad if self.state.placed else self.placer).error = sentence(failure)
             return
+        self._failure = None
         if self.state.placed:
             self.background.start(self._work)
 
@@ -178,7 +181,7 @@ class PhotoTool(Tool):
         if self.background.should_end:
             return
         if state.words:
-            self.answer.note = DRAWING
+            self.answer.note = "Drawing it again by your words; that takes some seconds."
         whole = self.session.finish(lambda: self.background.should_end)
         if whole is not None:
             self._picture = whole
@@ -286,10 +289,10 @@ class PhotoTool(Tool):
 
     def _send(self) -> None:
         """The photo at its own size, as soon as it is done."""
-        self.wait()
-        self.answer.send_file(self._picture, "edited.png")
+        self.answer.send_file(self.edited, "edited.png")
 
     def _show_failure(self, failure: Exception) -> None:
+        self._failure = failure
         self.answer.error = sentence(failure)
 
     @property

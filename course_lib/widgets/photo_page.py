@@ -1,12 +1,13 @@
 """What stands on `PhotoTool`'s page, and how it is laid out; what it does is in `photo`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import ipywidgets
 import torch
 from torch import Tensor
 
+from course_lib.checks import require_option
 from course_lib.familiarity import Familiarity
 from course_lib.generators import load_generator
 from course_lib.generators.base import Generator
@@ -87,7 +88,7 @@ def first_photo(generator: Generator, photo: Image | str | None) -> tuple[str, I
     if photo is None or isinstance(photo, str):
         name = photo or "tabby"
         return name, load_image(name, device="cpu")
-    return OWN, photo
+    return OWN, photo.float() if isinstance(photo, Tensor) else photo
 
 
 def find_rewording(words: Generator | str | None, generator: Generator) -> Rewording | None:
@@ -111,6 +112,12 @@ def photo_controls(
                                          ("color", "coat", rewording.colors)) if words}
     return shown | {"loudness": ipywidgets.FloatSlider(
         2.0, min=1, max=6, step=0.5, description="how loud", continuous_update=False)}
+
+
+def require_words(controls: Mapping[str, ipywidgets.Widget], **words: str) -> None:
+    """Raise a `ValueError` unless the menus of these names offer these words."""
+    for name, word in words.items():
+        require_option(word, controls[name].options if name in controls else (ANY,), name)
 
 
 def told(session: PhotoSession, picture: Image, which: str) -> str:
