@@ -220,7 +220,7 @@ def my_edit():
     return ["dark to light", "sefa", 1, -2, (4, 5, 6, 7, 8)]
 """,
         "boundary": """
-def boundary_normal(codes, labels):  # course_lib.directions.supervised
+def boundary_normal(codes, labels):  # course_lib.directions.annotated
     x, y = codes.double() - codes.double().mean(dim=0), labels.double()
     weights = torch.zeros(x.shape[1] + 1, dtype=torch.float64, requires_grad=True)
     optimizer = torch.optim.LBFGS([weights], max_iter=200, line_search_fn="strong_wolfe")

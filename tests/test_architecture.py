@@ -43,7 +43,7 @@ ROOMS = {
     "solvers": "conjugate_gradients multigrid fourier lbfgs".split(),
     "text": "words towers real models constraints editing".split(),
     "blending": "placing poisson modes".split(),
-    "directions": "moving moments unsupervised supervised effects naming".split(),
+    "directions": "moving moments ganspace sefa annotated effects naming".split(),
     "parts": "clusters finding moving locality naming".split(),
     "transfer": "motion apply regions alternatives".split(),
     "sessions": "editing rewording photo text".split(),

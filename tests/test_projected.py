@@ -13,7 +13,7 @@ from course_lib.training.augment import cut_out
 from course_lib.training.codes import center_mean
 from course_lib.training.export import export
 from course_lib.training.measuring import draw_classes
-from course_lib.training.projected import RECIPES, ProjectedTraining, Recipe, new_generator
+from course_lib.training.projected_gan import RECIPES, ProjectedTraining, Recipe, new_generator
 from course_lib.training.projected_networks import ClassHead, ProjectedDiscriminator, hinge
 from course_lib.training.questions import read_classes
 from course_lib.weights import StoredWeights

@@ -10,7 +10,7 @@ from course_lib.generators.biggan import BigGAN
 from course_lib.generators.biggan_networks import BigGANConfig
 from course_lib.generators.vae import VAE, VAEConfig
 from course_lib.training import warm
-from course_lib.training.projected import ProjectedTraining, Recipe
+from course_lib.training.projected_gan import ProjectedTraining, Recipe
 from course_lib.training.warm import WarmRecipe, WarmTraining, deal, whiten
 from course_lib.weights import StoredWeights
 
@@ -91,7 +91,7 @@ def test_the_game_goes_on_from_its_checkpoint(family, rng, monkeypatch):
     training.step()
     state = copy.deepcopy(training.state())
     flat = {f"average.{name}": value for name, value in state["average"].items()}
-    monkeypatch.setattr("course_lib.training.projected.new_generator",
+    monkeypatch.setattr("course_lib.training.projected_gan.new_generator",
                         lambda recipe: copy.deepcopy(training.model))
     data = torch.randint(256, (12, 3, 16, 16), generator=rng).byte()
     labels = torch.tensor([0, 1] * 6) if SMALL[family].classes else None

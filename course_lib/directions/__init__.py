@@ -1,10 +1,12 @@
 """Moving the latent code: z1 = z0 + Δz, with Δz computed offline.
 
-Without labels, GANSpace finds directions by principal components, SeFa from the weights alone
-(`unsupervised`); with labels, they are the normals of boundaries (`supervised`). `moving` applies
-them, `effects` measures what they change, and `naming` keeps what somebody has named.
+Without labels, `ganspace` finds directions by principal components, `sefa` from the weights alone;
+with labels, they are the normals of boundaries (`annotated`). `moving` applies them, `effects`
+measures what they change, and `naming` keeps what somebody has named.
 """
 
+from course_lib.directions.annotated import annotated, annotated_by_score
+from course_lib.directions.ganspace import ganspace, principal_components
 from course_lib.directions.moving import (
     Direction,
     Directions,
@@ -12,8 +14,7 @@ from course_lib.directions.moving import (
     set_coordinate,
     with_spread,
 )
-from course_lib.directions.supervised import annotated, annotated_by_score
-from course_lib.directions.unsupervised import ganspace, principal_components, sefa
+from course_lib.directions.sefa import sefa
 
 __all__ = [
     "Direction", "Directions", "annotated", "annotated_by_score", "ganspace", "move",

@@ -2,7 +2,7 @@
 
 Source: Brock et al., "Large Scale GAN Training for High Fidelity Natural Image Synthesis", ICLR
 2019. Deviation: the small model of the course was trained without spectral norm in G, against a
-projected discriminator (`training.projected`).
+projected discriminator (`training.projected_gan`).
 """
 
 import copy

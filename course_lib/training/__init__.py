@@ -4,7 +4,7 @@ In reading order: `data` (pictures in), `augment`, `base` (recipe and run: what 
 `descent` (one network goes down a loss) with `encoder`, `classifier` and its `questions`, `vae`,
 `flow` (RealNVP and Glow) and `vqvae` (and the prior of its words);
 `objective` and `adversarial` (the game of generator and discriminator) with `dcgan`, `stylegan2`,
-`polish` (StyleGAN2 against DCGAN's discriminator) and `projected` (against frozen features);
+`polish` (StyleGAN2 against DCGAN's discriminator) and `projected_gan` (against frozen features);
 `families` (all of them by name), `loop` (steps, log, sheets, checkpoints), `measuring` and
 `export` (weights and card out).
 

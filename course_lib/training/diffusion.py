@@ -25,7 +25,7 @@ from course_lib.training.data import Dataset, hold_out, read_pictures, take_batc
 from course_lib.training.descent import DescentRecipe, DescentTraining
 from course_lib.training.measuring import Draw, Report, report_generator
 from course_lib.training.objective import frozen_precision
-from course_lib.training.projected import GARMENTS
+from course_lib.training.projected_gan import GARMENTS
 from course_lib.training.questions import (
     CAT_COATS,
     CAT_PATTERNS,

@@ -8,7 +8,7 @@ from course_lib.training.diffusion import DiffusionTraining
 from course_lib.training.encoder import EncoderTraining
 from course_lib.training.flow import GlowTraining, RealNVPTraining
 from course_lib.training.polish import PolishTraining
-from course_lib.training.projected import ProjectedTraining
+from course_lib.training.projected_gan import ProjectedTraining
 from course_lib.training.stylegan2 import StyleGAN2Training
 from course_lib.training.vae import VAETraining
 from course_lib.training.vqvae import PriorTraining, VQVAETraining

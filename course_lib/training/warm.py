@@ -32,7 +32,7 @@ from course_lib.training.data import Dataset, hold_out, read_pictures
 from course_lib.training.dcgan import settle_statistics
 from course_lib.training.descent import DescentRecipe, DescentTraining
 from course_lib.training.objective import frozen_precision
-from course_lib.training.projected import RECIPES, new_generator
+from course_lib.training.projected_gan import RECIPES, new_generator
 from course_lib.training.questions import read_classes
 from course_lib.weights import read_weights
 
