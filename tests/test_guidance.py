@@ -283,6 +283,12 @@ def test_the_rest_is_told_from_a_wish_s_neighbourhood_and_in_blocks(generator, s
     assert energy(start, before + checks * far)[0] < 0.2 * energy(start, before + far)[0]
 
 
+def test_what_is_held_refuses_a_mask_of_another_size_in_a_sentence(generator, start):
+    mask = torch.ones(32, 32, dtype=torch.bool)
+    with pytest.raises(ValueError, match=r"shape \(32, 32\).*16x16.*bring the mask"):
+        Rest([ColorStroke(mask, (1, 0, 0))]).bind(generator, start, "w")
+
+
 def test_around_a_drag_there_is_more_room_and_a_wish_without_a_place_has_all_of_it():
     ways = Drag(torch.tensor([[8.0, 8.0]]), torch.tensor([[11.0, 8.0]]))
     room = near([ways], 16)

@@ -36,6 +36,8 @@ class Rest:
     def bind(self, generator: Generator, latent: Latent, space: str) -> Energy:
         """Its term of the energy."""
         require_constraints(self.wishes)
+        for one in self.wishes:
+            _require_size(getattr(one, "mask", None), generator)
         far = (~near(self.wishes, generator.resolution)).to(latent)
         with torch.no_grad():
             before = generator.decode(latent, space=space)
@@ -45,6 +47,16 @@ class Rest:
             return change.square().sum(dim=1).mean(dim=(1, 2))
 
         return energy
+
+
+def _require_size(mask: Mask | None, generator: Generator) -> None:
+    side = generator.resolution
+    if mask is not None and tuple(mask.shape) != (side, side):
+        raise ValueError(
+            f"a wish's mask has shape {tuple(mask.shape)}, but {generator.name} draws "
+            f"{side}x{side} pixels, so nobody knows what lies around it: bring the mask to that "
+            f"size."
+        )
 
 
 def near(wishes: Sequence[Constraint], resolution: int) -> Mask:

@@ -13,6 +13,7 @@ from course_lib.generators import load_generator
 from course_lib.text import edit_with_text, load_clip
 from tests.benchmarks.text_edits import (
     CATS,
+    CLOTHES,
     Edited,
     Judge,
     Verdict,
@@ -23,7 +24,7 @@ from tests.benchmarks.text_edits import (
 from tests.benchmarks.timing import median_seconds, peak_megabytes
 
 Row = tuple[str, str, float, str | None, float | None, float | None]
-GENERATORS = {"cats": CATS, "cats-128": CATS}
+GENERATORS = {"cats": CATS, "cats-128": CATS, "clothes": CLOTHES}
 STEPS, STARTS = 30, 5
 
 
@@ -35,13 +36,15 @@ def rows(device: torch.device | str) -> Iterator[Row]:
         start = generator.sample_latent(
             1, space="w_plus", rng=torch.Generator().manual_seed(0), truncation_psi=0.8)
 
-        def ours(generator=generator, start=start) -> object:
-            return edit_with_text(generator, start, "a ginger cat", clip=clip, space="w_plus",
+        prompt = GENERATORS[name][0].prompt
+
+        def ours(generator=generator, start=start, prompt=prompt) -> object:
+            return edit_with_text(generator, start, prompt, clip=clip, space="w_plus",
                                   steps=STEPS)
 
-        def theirs(generator=generator, start=start) -> object:
-            return descend_as_styleclip(generator, start, "a ginger cat", clip=clip,
-                                        space="w_plus", steps=STEPS)
+        def theirs(generator=generator, start=start, prompt=prompt) -> object:
+            return descend_as_styleclip(generator, start, prompt, clip=clip, space="w_plus",
+                                        steps=STEPS)
 
         seconds = median_seconds(ours, theirs, rounds=1, warm_ups=0)
         yield (f"text edit, {STEPS} steps", f"{generator.resolution}²", seconds[0],

@@ -58,6 +58,32 @@ CATS = (
     Wish("a light cat with a white muzzle", {LIGHT: True, MUZZLE: True}, (GINGER,)),
 )
 
+KINDS = ("t-shirt", "longsleeve", "shirt", "jacket", "dress", "skirt", "trousers", "shorts",
+         "shoes", "hat")
+COLORS = ("black", "grey", "white or beige", "blue", "red or pink", "brown", "colourful")
+CLOTHES = (
+    Wish("a black garment", {"black": True}, COLORS),
+    Wish("a grey garment", {"grey": True}, COLORS),
+    Wish("a white garment", {"white or beige": True}, COLORS),
+    Wish("a blue garment", {"blue": True}, COLORS),
+    Wish("a turquoise garment", {"blue": True}, COLORS),
+    Wish("a red garment", {"red or pink": True}, COLORS),
+    Wish("a pink garment", {"red or pink": True}, COLORS),
+    Wish("a brown garment", {"brown": True}, COLORS),
+    Wish("a green garment", {"colourful": True}, COLORS),
+    Wish("a yellow garment", {"colourful": True}, COLORS),
+    Wish("a patterned garment", {"patterned": True}),
+    Wish("a plain garment", {"patterned": False}),
+    Wish("a t-shirt", {"t-shirt": True}, KINDS),
+    Wish("a long-sleeved top", {"longsleeve": True}, KINDS),
+    Wish("a jacket", {"jacket": True}, KINDS),
+    Wish("a dress", {"dress": True}, KINDS),
+    Wish("trousers", {"trousers": True}, KINDS),
+    Wish("shorts", {"shorts": True}, KINDS),
+    Wish("a black dress", {"black": True, "dress": True}, COLORS + KINDS),
+    Wish("a blue shirt", {"blue": True, "shirt": True}, COLORS + KINDS),
+)
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -119,8 +145,9 @@ class Judge:
                   if name not in (*wish.asked, *wish.implied)]
         same = (first[:, others] > 0) == (last[:, others] > 0)
         change = ((last - first) / self.deviation)[:, others].abs()
+        strange = judge_realism(pictures, self.generator.kind).stranger
         return Verdict(float(self.meets(last, wish).float().mean()), float(same.float().mean()),
-                       float(change.mean()), float(judge_realism(pictures).stranger.mean()))
+                       float(change.mean()), float(strange.mean()))
 
 
 def descend_as_styleclip(
