@@ -27,7 +27,7 @@ ROOMS = {
         "dcgan stylegan2_layers stylegan2_networks stylegan2_files stylegan2 "
         "biggan_networks biggan_deep biggan_files biggan "
         "vae vqvae_layers vqvae_prior vqvae flow_steps flow "
-        "diffusion_networks diffusion ddpm"
+        "diffusion_networks diffusion official_ddpm"
     ).split(),
     "widgets": (
         "background sliders latent browser canvas tool blend tools project directions parts labels "

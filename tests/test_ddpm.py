@@ -8,7 +8,7 @@ import torch
 
 from course_lib.denoising import alpha, sigma
 from course_lib.generators import list_generators, load_generator
-from course_lib.generators.ddpm import DDPM, OFFICIAL, load_ddpm
+from course_lib.generators.official_ddpm import DDPM, OFFICIAL, load_ddpm
 from course_lib.sdedit import sdedit
 from course_lib.weights import import_torchvision
 

@@ -65,3 +65,12 @@ def test_projects_are_graded_by_a_hundred_points_each():
     assert [sum(common) + sum(points) for points in own] == [100] * 4
     for name in re.findall(r"`((?:course_lib|docs|tests|widgets)/[\w/.]+)`", text):
         assert (ROOT / name).exists() or (ROOT / "course_lib" / name).exists(), name
+
+
+def test_the_page_of_slides_names_files_and_lessons_that_are_there():
+    found = rows((DOCS / "slides.md").read_text(encoding="utf-8"))
+    assert len(found) > 40
+    for slide, code, lessons in found:
+        assert (ROOT / "course_lib" / code.strip("`")).is_file(), code
+        for number in lessons.split(", "):
+            assert list((ROOT / "notebooks").glob(f"{number}_*.ipynb")), (slide, number)

@@ -10,7 +10,7 @@ from course_lib.generators.base import Generator
 from course_lib.generators.biggan import BigGAN
 from course_lib.generators.cards import Card, Cards
 from course_lib.generators.dcgan import DCGAN
-from course_lib.generators.ddpm import OFFICIAL, is_ddpm, load_ddpm
+from course_lib.generators.official_ddpm import OFFICIAL, is_ddpm, load_ddpm
 from course_lib.generators.diffusion import Diffusion
 from course_lib.generators.flow import Flow
 from course_lib.generators.interpolation import interpolate
