@@ -115,19 +115,9 @@ def test_classes_are_read_from_the_labels(tmp_path):
         read_classes(tmp_path, (("hat",),))
 
 
-def test_after_the_glances_new_heads_look_closely_and_learn_alone_at_first():
-    training = begin_classes(seen_at=64, glance_thousands=0.008, critic_thousands=0.004)
-    looked, learnt = [], []
-    for _ in range(4):
-        losses = training.step()
-        looked.append(training.critic.seen_at)
-        learnt.append("generator" in losses)
-    assert looked == [32, 32, 64, 64] and learnt == [False, True, False, True]
-    resumed = begin_classes(seen_at=64, glance_thousands=0.008, critic_thousands=0.004)
-    resumed.load(copy.deepcopy(training.state()))
-    expected, found = training.step(), resumed.step()
-    for name, value in expected.items():
-        torch.testing.assert_close(found[name], value)
+def test_new_heads_learn_alone_at_first():
+    training = begin_classes(critic_thousands=0.008)
+    assert ["generator" in training.step() for _ in range(4)] == [False, False, True, True]
 
 
 def test_samples_come_class_by_class_as_often_as_the_set_has_them():

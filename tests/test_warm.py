@@ -16,8 +16,6 @@ from course_lib.weights import StoredWeights
 
 CLASSES = (("coat",), ("hat",))
 SMALL = {
-    "stylegan2": Recipe(critic_thousands=0, batch=4, resolution=16, channel_base=64, channel_max=8,
-                        z_dim=8, mapping_layers=2, seen_at=32, classes=CLASSES),
     "dcgan": Recipe("dcgan", critic_thousands=0, batch=4, resolution=16, z_dim=8, width=4,
                     seen_at=32),
     "biggan": Recipe("biggan", critic_thousands=0, batch=4, resolution=16, seen_at=32,

@@ -10,10 +10,10 @@ from course_lib.generators.base import Generator
 from course_lib.generators.biggan import BigGAN
 from course_lib.generators.cards import Card, Cards
 from course_lib.generators.dcgan import DCGAN
-from course_lib.generators.official_ddpm import OFFICIAL, is_ddpm, load_ddpm
 from course_lib.generators.diffusion import Diffusion
 from course_lib.generators.flow import Flow
 from course_lib.generators.interpolation import interpolate
+from course_lib.generators.official_ddpm import OFFICIAL, is_ddpm, load_ddpm
 from course_lib.generators.stylegan2 import StyleGAN2
 from course_lib.generators.vae import VAE
 from course_lib.generators.vqvae import VQVAE

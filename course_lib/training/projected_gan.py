@@ -50,11 +50,9 @@ class Recipe(StyleRecipe):
         family: of the generator, "stylegan2", "dcgan" or "biggan".
         critic_thousands: of pictures, before the generator moves: a new discriminator knows
             nothing.
-        width: of a DCGAN; w_dim: of a StyleGAN2, as long as z if 0.
+        width: of a DCGAN.
         seen_at: the size at which the frozen network is shown the pictures.
         hidden: layers of each head before it halves its scale.
-        glance_thousands: of pictures that it is first shown at half that size, which costs a
-            quarter: enough for silhouettes.
         classes: the values of the labels' "type" that are told apart, several to a class if they
             are given as one; empty to learn without labels.
         critic_rate, mapping_rate: of the heads, and of the mapping network.
@@ -67,10 +65,8 @@ class Recipe(StyleRecipe):
     batch: int = 32
     channel_base: int = 3072
     width: int = 32
-    w_dim: int = 0
     seen_at: int = 128
     hidden: int = 0
-    glance_thousands: float = 0
     classes: tuple[tuple[str, ...], ...] = ()
     flip: bool = True
     learning_rate: float = 0.002
@@ -89,8 +85,7 @@ RECIPES = {
     "cats-128": Recipe(resolution=128, channel_base=4096, channel_max=112),
     "cats": Recipe(channel_base=1536),
     "shirts": Recipe(),
-    "clothes": Recipe(thousands=320, z_dim=64, w_dim=128, mixing=0.2, hidden=1,
-                      glance_thousands=150, classes=GARMENTS),
+    "clothes": Recipe(hidden=1),  # from the shirts' weights
     "cats-dcgan": Recipe("dcgan", z_dim=100),
     "clothes-biggan": Recipe("biggan", thousands=60, hidden=1, learning_rate=0.001,
                              critic_rate=0.001, classes=GARMENTS),
@@ -137,20 +132,10 @@ class ProjectedTraining(AdversarialTraining):
             return {"generator": new_generator(self.recipe), "critic": self.new_critic()}
 
     def new_critic(self) -> ProjectedDiscriminator:
-        """Heads that know nothing yet, for the size at which pictures are now looked at."""
+        """Heads that know nothing yet."""
+        recipe = self.recipe
         return ProjectedDiscriminator(
-            self.seen_now, classes=len(self.recipe.classes), hidden=self.recipe.hidden)
-
-    @property
-    def seen_now(self) -> int:
-        """The size at which the frozen network is shown the pictures at this time."""
-        glancing = self.seen - self.begun < 1000 * self.recipe.glance_thousands
-        return self.recipe.seen_at // (1 + glancing)
-
-    def change_critic(self) -> None:
-        """Look closely, with new heads, if the time of glances is over."""
-        if self.critic.seen_at != self.seen_now:
-            self.seat({"generator": self.generator, "critic": self.new_critic()}, self.average)
+            recipe.seen_at, classes=len(recipe.classes), hidden=recipe.hidden)
 
     def optimizers(self) -> tuple[torch.optim.Optimizer, torch.optim.Optimizer]:
         """Of the critic, the heads alone learn."""
@@ -161,7 +146,6 @@ class ProjectedTraining(AdversarialTraining):
 
     def learn(self) -> Losses:
         """Show one batch to both players, which look at the same features; their losses."""
-        self.change_critic()
         wanted = self.draw_labels()
         with frozen_precision(self.device):
             judged = self.critic.features(self.augmented(self.paint(wanted)))
@@ -227,18 +211,10 @@ class ProjectedTraining(AdversarialTraining):
         return report_generator(path, cls.settings(state), pictures, run, recognized,
                                 state.get("labels"))
 
-    def load(self, state: dict) -> None:
-        """Go on from a stored `state`, with heads for the size that it looked at."""
-        self.seen, self.begun = state["seen"], state["begun"]
-        self.change_critic()
-        super().load(state)
-
     @property
     def moves(self) -> bool:
         """Whether the generator learns: new heads are first given time to know anything."""
-        recipe, shown = self.recipe, (self.seen - self.begun) / 1000
-        closely = shown - recipe.glance_thousands
-        return (closely if closely >= 0 else shown) >= recipe.critic_thousands
+        return self.seen - self.begun >= 1000 * self.recipe.critic_thousands
 
     def draw_labels(self) -> Tensor | None:
         """The classes of a batch, drawn as often as the set has them."""
@@ -296,5 +272,5 @@ def new_generator(recipe: Recipe) -> Generator:
         return BigGAN.new(BigGANConfig(tuple(names[0] for names in recipe.classes)))
     channels = official_channels(recipe.resolution, recipe.channel_base, recipe.channel_max)
     return StyleGAN2(StyleGAN2Config(
-        channels, recipe.z_dim, recipe.w_dim or recipe.z_dim, len(recipe.classes),
+        channels, recipe.z_dim, recipe.z_dim, len(recipe.classes),
         mapping_layers=recipe.mapping_layers, class_means=bool(recipe.classes)))
