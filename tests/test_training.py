@@ -404,9 +404,10 @@ def test_the_nearest_training_picture_is_found_mirrored_too(rng):
 
 def test_rounded_weights_change_little_and_compress(rng):
     tensors = {"weight": 30 * torch.randn(64, 64, generator=rng), "ones": torch.ones(5),
-               "scalar": torch.tensor(0.123), "count": torch.tensor(7)}
+               "scalar": torch.tensor(0.123), "count": torch.tensor(7),
+               "deviations": torch.tensor([0.001, 0.9, 1.1])}
     found = round_weights(tensors, steps=16)
-    for name in ("ones", "scalar", "count"):
+    for name in ("ones", "scalar", "count", "deviations"):
         assert torch.equal(found[name], tensors[name])
     weight = tensors["weight"]
     error = (found["weight"] - weight).abs().max() / weight.std()

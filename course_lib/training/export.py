@@ -110,13 +110,14 @@ def round_weights(tensors: dict[str, Tensor], steps: int = 16) -> dict[str, Tens
     The spacing is a power of two, so that half precision holds every value.
 
     Args:
-        tensors: by name; counts, constants and single numbers stay as they are.
+        tensors: by name; counts, constants and single numbers stay as they are, and so do
+            deviations, or whatever is above 0 throughout: none of them may become 0.
         steps: of the grid within a tensor's standard deviation, at least (and less than twice as
             many): 16 move the colours of a picture by about 4/255.
     """
     def on_grid(tensor: Tensor) -> Tensor:
         deviation = float(tensor.std(correction=0)) if tensor.is_floating_point() else 0
-        if not deviation > 0:
+        if not deviation > 0 or (tensor > 0).all():
             return tensor
         spacing = 2.0 ** math.floor(math.log2(deviation)) / steps
         return (tensor / spacing).round() * spacing
