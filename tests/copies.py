@@ -236,6 +236,57 @@ def boundary_normal(codes, labels):  # course_lib.directions.annotated
     return normalize(weights.detach()[:-1], dim=0)
 """,
     },
+    "a5_guided_editing": {
+        "histograms": """
+def edge_histograms(dx, dy, cell, bins):  # course_lib.guidance.strokes, orientation_histograms
+    strength = (dx.square() + dy.square() + 1e-8).sqrt()[:, None]
+    angle = torch.atan2(dy, dx + 1e-12)[:, None] * bins / math.pi
+    centers = torch.arange(bins)[:, None, None]
+    apart = (angle - centers + bins / 2).remainder(bins) - bins / 2
+    shared = strength * (1 - apart.abs()).clamp(min=0)
+    summed = F.avg_pool2d(shared, cell, ceil_mode=True) * cell
+    return summed / (summed.square().sum(dim=1, keepdim=True) + 1e-3).sqrt()
+""",
+        "wish": cell("08", "ge-own-solution") + """
+def my_wish():
+    def met(pictures):
+        return pictures.mean(dim=1, keepdim=True).expand(-1, 3, -1, -1)
+
+    return "without colour", colors, met
+""",
+        "step": """
+def color_flow_step(miss, ix, iy, moved, flow_smoothness, color_smoothness):
+    # lesson 09's two solutions: motion at each pixel, then one A for all
+    flow = -torch.stack([ix, iy]) * miss / (flow_smoothness + ix**2 + iy**2)
+    pixels = moved.flatten(1).T
+    ones = torch.ones_like(pixels[:, :1])
+    A = torch.linalg.lstsq(torch.cat([pixels, ones], dim=1), miss.flatten(1).T).solution.T
+    return torch.cat([flow.mean(dim=(1, 2, 3)), A.flatten()])
+""",
+        "carry": """
+def carry_over(photo, flow, color):  # course_lib.transfer, apply_change and recolored
+    size = photo.shape[-2:]
+    scale = flow.new_tensor([size[1] / flow.shape[-1], size[0] / flow.shape[-2]])
+    flow = F.interpolate(flow[None], size, mode="bicubic")[0] * scale[:, None, None]
+    color = F.interpolate(color.flatten(0, 1)[None], size, mode="bicubic")[0].unflatten(0, (3, 4))
+    return (color[:, :3] * warped(photo, flow)).sum(dim=1) + color[:, 3]
+""",
+        "own": """
+def my_picture():
+    return ["a pale cat", 11, "w", 0.1, [["color", "#F0F0F0", 14, [[22, 22], [42, 22]]]]]
+""",
+        "chain": """
+def chain(first, second):
+    return first + second
+""",
+        "track": """
+def track(features, first, place, reach):  # course_lib.guidance.drag, _track
+    axis = torch.arange(-reach, reach + 1)
+    near = place + torch.cartesian_prod(axis, axis)
+    change = (features[:, near[:, 1], near[:, 0]].T - first).abs().mean(dim=-1)
+    return near[change.argmin()]
+""",
+    },
     "a6_beyond_gans": {
         "step": cell("13", "df-solution") + """
 def step(x_t, v, now, then, eta, fresh):  # lesson 13's views of v, and its ddpm

@@ -1,11 +1,16 @@
-"""How long a lesson takes: one rule for all of them, printed section by section.
+"""How long a lesson or an assignment takes: one rule for all, printed section by section.
 
     python -m tests.minutes
     python -m tests.minutes 08
+    python -m tests.minutes a5
 
 A fresh reader reads 150 words or 8 lines of code a minute (imports, what is folded, comments and
 alt texts apart), looks at a figure for 40 seconds, plays with a live tool for 5 minutes and sits
 over an exercise for 10. The time that cells run is not counted: it passes while one reads.
+
+In an assignment, each function is such an exercise, and takes another minute for each line of its
+solution, as nothing is folded below; an answer is written at 10 words a minute, as many as the
+model's. What checks is not read, and extras are not counted.
 """
 
 import json
@@ -16,28 +21,34 @@ from pathlib import Path
 
 WORDS, LINES = 150, 8  # a minute
 FIGURE, TOOL, EXERCISE = 2 / 3, 5, 10  # minutes
+WRITTEN, ANSWERED = 1, 10  # lines, words of an answer, a minute
 MOST = 75
-FOLDER = Path(__file__).parents[1] / "notebooks"
+ROOT = Path(__file__).parents[1]
 FORMULA = re.compile(r"\$\$?.+?\$\$?", re.DOTALL)
 WORD = re.compile(r"[^\W_](?:['’\-]?\w)*")
 IMPORT = re.compile(r"^(?:from [\w.]+ )?import (?:\([^)]*\)|.*)$", re.MULTILINE)
+SOLUTION = re.compile(r" *### BEGIN SOLUTION\n(.*?)\n *### END SOLUTION\n?", re.DOTALL)
 LIVE = re.compile(r"^\w+ = (?:LiveImage|\w+Tool)\(", re.MULTILINE)
 
 
 def by_section(notebook: dict) -> dict[str, float]:
-    """Minutes of each section, by its heading; what comes before the first is the "opening"."""
+    """Minutes of each section but extras, by its heading; before the first is the "opening"."""
     found, section = {"opening": 0.0}, "opening"
     for cell in notebook["cells"]:
         heading = re.match(r"## (.+)", "".join(cell["source"]))
         if cell["cell_type"] == "markdown" and heading:
             section = heading[1].replace("`", "")
         found[section] = found.get(section, 0) + of_cell(cell)
-    return found
+    return {name: minutes for name, minutes in found.items() if not name.startswith("Extra")}
 
 
 def of_cell(cell: dict) -> float:
     """Minutes of one cell."""
-    source = "".join(cell["source"])
+    source, graded = "".join(cell["source"]), cell["metadata"].get("nbgrader", {})
+    if graded.get("solution"):
+        return of_task(source, cell["cell_type"])
+    if graded.get("grade"):
+        return 0
     if cell["cell_type"] == "markdown":
         return len(WORD.findall(FORMULA.sub(" formula ", source))) / WORDS
     tags, shown = cell["metadata"].get("tags", []), cell["outputs"]
@@ -45,6 +56,15 @@ def of_cell(cell: dict) -> float:
     figure = any(kind.startswith("image/") for one in shown for kind in one.get("data", {}))
     return (0 if folded else len(read_lines(source)) / LINES) + FIGURE * figure + (
         TOOL * bool(LIVE.search(source))) + EXERCISE * ("raises-exception" in tags)
+
+
+def of_task(source: str, kind: str) -> float:
+    """Minutes of a cell to fill: the frame to read, and the solution to find and write."""
+    inner, frame = SOLUTION.search(source)[1], SOLUTION.sub("", source)
+    if kind == "markdown":
+        return len(WORD.findall(inner)) / ANSWERED
+    lines = [line for line in inner.split("\n") if line.strip()]
+    return len(read_lines(frame)) / LINES + EXERCISE + len(lines) / WRITTEN
 
 
 def read_lines(source: str) -> list[str]:
@@ -66,8 +86,10 @@ def in_fives(minutes: float) -> int:
 
 
 def report(prefix: str) -> Iterator[str]:
-    """Each lesson whose name begins so, and its sections."""
-    for path in sorted(FOLDER.glob(f"{prefix}*.ipynb")):
+    """Each lesson and assignment whose name begins so, and its sections."""
+    lessons = ROOT.glob(f"notebooks/{prefix}*.ipynb")
+    assignments = ROOT.glob(f"assignments/source/{prefix}*/{prefix}*.ipynb")
+    for path in [*sorted(lessons), *sorted(assignments)]:
         found = by_section(json.loads(path.read_text(encoding="utf-8")))
         yield f"{path.stem}: {in_fives(sum(found.values()))}"
         yield from (f"  {minutes:4.0f}  {name}" for name, minutes in found.items())

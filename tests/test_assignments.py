@@ -17,6 +17,7 @@ from nbgrader.preprocessors import ClearHiddenTests, ClearSolutions
 
 from course_lib.feedback import core
 from course_lib.feedback.core import NotThereYet
+from tests import minutes
 from tests.test_notebooks import (
     errors_shown,
     incomplete_header,
@@ -163,6 +164,25 @@ def test_an_untouched_part_says_kindly_that_it_is_to_be_written(name, part, monk
     cells = {info(cell).get("grade_id"): cell for cell in release(name).cells}
     said = verdict(name, part, cells[part].source, monkeypatch=monkeypatch)
     assert said.startswith("visible: ") and "To be written: " in said
+    number, _, task = said.removeprefix("visible: ").partition(": ")
+    assert number not in task, "the part is named once"
+
+
+@pytest.mark.parametrize("written, says", [
+    ("return None", "five things"),
+    ("return 'mine', torch.rand(3, 65, 65), 'Siamese', None, 2", "shape (3, 65, 65)"),
+    ("return 'mine', torch.rand(3, 64, 64), 'Siamese', None, 25", "guidance is 25"),
+])
+def test_cells_below_a_refused_photograph_end_in_one_line(written, says):
+    names = dict(surroundings("a6_beyond_gans"))
+    exec(f"def my_photo():\n    {written}", names)
+    below = [cell.source for cell in source("a6_beyond_gans").cells
+             if cell.cell_type == "code" and "my_photo)" in cell.source and not info(cell)]
+    assert len(below) == 3
+    for cell in below:
+        with pytest.raises(NotThereYet, match=re.escape(says)) as refused:
+            exec(cell, names)
+        assert refused.value._render_traceback_() == ["Part 7 is not there yet."]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -183,6 +203,14 @@ def test_points_in_the_notebook_are_those_of_the_table(name):
     extras = [info(cell)["grade_id"].startswith("extra-") for cell in source(name).cells
               if info(cell).get("grade")]
     assert extras == [part.extra for part in parts]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_title_and_instructors_table_tell_the_minutes_of_the_rule(name):
+    found = minutes.in_fives(sum(minutes.by_section(source(name)).values()))
+    page = (SOURCE.parent / "README.md").read_text(encoding="utf-8")
+    assert minutes.stated(source(name)) == found
+    assert re.search(rf"^\| `{name}` \|.*\| {found} \|$", page, re.MULTILINE)
 
 
 @pytest.mark.parametrize("name", NAMES)

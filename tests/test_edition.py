@@ -18,7 +18,7 @@ from assignments.grading.course import Course, CourseError
 from course_lib.feedback.answers import as_tensor
 from course_lib.feedback.diagnosis import Check, diagnose
 from course_lib.feedback.sealed import SETTINGS, seal, unseal
-from course_lib.feedback.toys import Bowl
+from course_lib.feedback.toys import Blob
 from tests.test_assignments import NAMES, feedback, release
 from tests.test_feedback import feedback as tiny_feedback
 from tests.test_feedback import square_check
@@ -155,12 +155,12 @@ def test_what_cannot_be_sealed_is_named(tmp_path):
 
 
 def test_questions_of_all_kinds_come_back(tmp_path):
-    bowl = Bowl(torch.ones(2), torch.full((2,), 3.0))
-    question = (bowl, [torch.eye(2), (1, 2.5)], "mean", None, True)
+    blob = Blob(torch.ones(2), torch.full((2,), 3.0))  # 0 at σ = 1 is guessed as 1 / (9 + 1)
+    question = (blob, [torch.eye(2), (1, 2.5)], "mean", None, True)
     check = square_check(question=question, mistakes=())
     seal(tiny_feedback(check), tmp_path)
     (again,) = unseal("a9", tmp_path).parts[1].checks(torch.Generator())
-    assert torch.equal(again.question[0](torch.zeros(1, 2)), torch.tensor([6.0]))
+    assert torch.equal(again.question[0](torch.zeros(1, 2), 1.0), torch.full((1, 2), 0.1))
     assert torch.equal(again.question[1][0], torch.eye(2)) and again.question[1][1] == (1, 2.5)
     assert again.question[2:] == ("mean", None, True)
 

@@ -303,3 +303,19 @@ def test_a_lessons_minutes_are_its_words_lines_figures_tools_and_exercises():
     assert not wrong_minutes({"cells": cells})
     cells += 6 * [cells[-2]]
     assert len(wrong_minutes({"cells": cells})) == 2
+
+
+def test_an_assignments_minutes_are_its_tasks_too_but_not_its_checks_and_extras():
+    def cell(kind, source, **graded):
+        return {"cell_type": kind, "source": source, "metadata": {"nbgrader": graded},
+                "outputs": []}
+
+    task = ("def f(x):\n    ### BEGIN SOLUTION\n    y = x\n\n    return y\n    ### END SOLUTION\n"
+            "    raise NotImplementedError('Part 1')")
+    part = [cell("markdown", "## Part 1"), cell("code", task, solution=True),
+            cell("code", "check(1, f)\n" * 80, grade=True),
+            cell("markdown", "### BEGIN SOLUTION\n" + "word " * 30 + "\n### END SOLUTION",
+                 solution=True, grade=True)]
+    extra = [cell("markdown", "## Extra 1"), *part[1:]]
+    found = minutes.by_section({"cells": [*part, *extra]})
+    assert found == {"opening": 0, "Part 1": pytest.approx(2 / 150 + 2 / 8 + 10 + 2 + 3)}

@@ -3,7 +3,7 @@
 Both have many right answers, so what is checked is what every right one has in common.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache, partial
 
 import torch
@@ -12,6 +12,7 @@ from skimage.draw import polygon2mask
 from torch import Tensor
 
 from course_lib.feedback.answers import as_tensor, ask, plain
+from course_lib.feedback.core import NotThereYet
 from course_lib.feedback.diagnosis import Demand
 from course_lib.generators import load_generator
 from course_lib.generators.base import Generator
@@ -42,35 +43,40 @@ def paint(kind: str, color: Tensor) -> Tensor:
 
 
 @cache
-def trials(kind: str, seed: int) -> tuple[Tensor, dict[str, Tensor]]:
-    """A painting (3, 64, 64), and answers by what they are, each (1, 3, 64, 64)."""
+def trials(kind: str, seed: int) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+    """A painting, one in another colour, and answers to the first, each (1, 3, 64, 64), by name.
+
+    Of three garments led back from the painting the nearest is the good one: a draw may stray.
+    """
     rng = torch.Generator().manual_seed(seed)
     middle = 0.15 + 0.65 * torch.rand(1, generator=rng).item()
     color = torch.tensor([0.15, middle, 0.8])[torch.randperm(3, generator=rng)]  # few are so vivid
     painting, other = paint(kind, color), paint(kind, 0.95 - color)
     said = _model("clothes-diffusion").with_label(kind).with_guidance(2).with_steps(10)
 
-    def cleared(start: Tensor, noise: float, count: int = 1) -> Tensor:
-        starts = start.expand(count, -1, -1, -1)
+    def cleared(starts: Tensor, noise: float) -> Tensor:
         return sdedit(said, starts, noise=noise, rng=rng).image.clamp(0, 1)
 
-    strangers = cleared(painting, 0.995, 4)
-    off = F.avg_pool2d(strangers - painting, 16).square().mean(dim=(1, 2, 3))
+    def off(answers: Tensor) -> Tensor:
+        return F.avg_pool2d(answers - painting, 16).square().mean(dim=(1, 2, 3))
+
+    *cloth, recolored = cleared(torch.stack([painting, painting, painting, other]), 0.75)
+    cloth, strangers = torch.stack(cloth), cleared(painting.expand(3, -1, -1, -1), 0.995)
     grain = 0.2 * torch.randn(1, 3, 64, 64, generator=rng)
-    return painting, {
-        "good": cleared(painting, 0.75), "itself": painting[None],
-        "grain": (painting[None] + grain).clamp(0, 1), "other": cleared(other, 0.75),
-        "free": strangers[off.argmax()][None],
+    return painting, other, {
+        "good": cloth[off(cloth).argmin()][None], "itself": painting[None],
+        "grain": (painting[None] + grain).clamp(0, 1), "other": recolored[None],
+        "free": strangers[off(strangers).argmax()][None],
     }
 
 
 def measure_checks(rng: torch.Generator) -> list[Demand]:
     """Part 4: a measure of the student's own, by which the amount of noise is chosen."""
-    seeds = torch.randint(10_000, (2,), generator=rng).tolist()
+    seeds = torch.randint(10_000, (len(KINDS),), generator=rng).tolist()
     return [Demand(f"your measure prefers a {kind} of cloth to the flat painting, to grain, to "
                    f"another colour and to a stranger", partial(find_fault_in_measure, kind=kind,
                                                                 seed=seed))
-            for kind, seed in zip(("dress", "t-shirt"), seeds, strict=True)]
+            for kind, seed in zip(KINDS, seeds, strict=True)]
 
 
 WORSE = {
@@ -87,7 +93,7 @@ WORSE = {
 
 def find_fault_in_measure(my_measure: Callable, *, kind: str, seed: int) -> str | None:
     """What keeps a student's own measure from choosing, if anything does."""
-    painting, answers = trials(kind, seed)
+    painting, other, answers = trials(kind, seed)
     series = torch.cat(list(answers.values()))
     value = as_tensor(ask(my_measure, painting, series)).detach()
     if tuple(value.shape) != (len(series),):
@@ -101,11 +107,17 @@ def find_fault_in_measure(my_measure: Callable, *, kind: str, seed: int) -> str 
                 "compared with tomorrow's: use nothing but the painting and that answer.")
     if value.max() - value.min() < 1e-6:
         return "Your measure is the same for all answers, so nothing can be chosen by it."
+    elsewhere = as_tensor(ask(my_measure, other, series)).detach()
+    if (elsewhere - value).abs().max() <= 1e-6 * value.abs().max():
+        return ("Your measure does not look at the painting: of another one it says the same. "
+                "Compare each answer with it.")
     good, *worse = value.tolist()
     if all(one < good for one in worse):
         return "Your measure is highest for the best answer: turn its sign round, low is good."
-    return next((WORSE[name] for name, one in zip(list(answers)[1:], worse, strict=True)
-                 if one <= good), None)
+    wrong = [name for name, one in zip(list(answers)[1:], worse, strict=True) if one <= good]
+    if elsewhere[0] <= elsewhere[list(answers).index("other")]:  # that was painted there
+        wrong.append("other")
+    return WORSE[wrong[0]] if wrong else None
 
 
 def photo_checks(rng: torch.Generator) -> list[Demand]:
@@ -118,24 +130,10 @@ def photo_checks(rng: torch.Generator) -> list[Demand]:
 def find_fault_in_photo(my_photo: Callable) -> str | None:
     """What keeps the recipe of a student's own photograph, told a word, from being one."""
     recipe = ask(my_photo)
-    if not isinstance(recipe, tuple | list) or len(recipe) != 5:
-        return "Return five things: a title, the photograph, pattern, coat and guidance."
-    photo = as_tensor(recipe[1]).float()
-    title, pattern, coat, guidance = plain([recipe[0], *recipe[2:]])
-    if not isinstance(title, str) or len(title.strip()) < 3 or title == "a title":
-        return "Give your picture a title that says what the word did."
-    if said := _no_photograph(photo):
+    if said := _misread(recipe):
         return said
+    _, photo, pattern, coat, guidance = _read(recipe)
     cats = _model("cats-diffusion").with_steps(12)
-    for word, known, name in ((pattern, cats.config.kinds, "pattern"),
-                              (coat, cats.config.colors, "coat")):
-        if word is not None and word not in known:
-            return f"{name} is {word!r}: take one of {', '.join(map(repr, known))}, or None."
-    if pattern is None and coat is None:
-        return "Nothing is said: name a pattern, a coat, or both."
-    if isinstance(guidance, bool) or not isinstance(guidance, int | float) or (
-            not 1 <= guidance <= 8):
-        return f"guidance is {guidance!r}: a number from 1 to 8 is wanted."
     code = cats.invert(photo[None])
     again, after = (one[None] for one in reword(cats, code, label=pattern, color=coat,
                                                 guidance=guidance))
@@ -147,6 +145,44 @@ def find_fault_in_photo(my_photo: Callable) -> str | None:
         return "One hardly sees the word: raise the guidance, or say what the cat is not yet."
     if change > 0.3:
         return "The word leaves little of the photograph: lower the guidance, or say another."
+    return None
+
+
+def taken_photo(my_photo: Callable) -> list:
+    """Title, photograph, pattern, coat and guidance, for cells that go on from them.
+
+    Raises:
+        NotThereYet: they are no such recipe; in a notebook, in one line.
+    """
+    recipe = my_photo()
+    if said := _misread(recipe):
+        raise NotThereYet("Part 7", said)
+    return _read(recipe)
+
+
+def _read(recipe: Sequence) -> list:
+    title, *words = plain([recipe[0], *recipe[2:]])
+    return [title, as_tensor(recipe[1]).float(), *words]
+
+
+def _misread(recipe: object) -> str | None:
+    if not isinstance(recipe, tuple | list) or len(recipe) != 5:
+        return "Return five things: a title, the photograph, pattern, coat and guidance."
+    title, photo, pattern, coat, guidance = _read(recipe)
+    if not isinstance(title, str) or len(title.strip()) < 3 or title == "a title":
+        return "Give your picture a title that says what the word did."
+    if said := _no_photograph(photo):
+        return said
+    cats = _model("cats-diffusion")
+    for word, known, name in ((pattern, cats.config.kinds, "pattern"),
+                              (coat, cats.config.colors, "coat")):
+        if word is not None and word not in known:
+            return f"{name} is {word!r}: take one of {', '.join(map(repr, known))}, or None."
+    if pattern is None and coat is None:
+        return "Nothing is said: name a pattern, a coat, or both."
+    if isinstance(guidance, bool) or not isinstance(guidance, int | float) or (
+            not 1 <= guidance <= 8):
+        return f"guidance is {guidance!r}: a number from 1 to 8 is wanted."
     return None
 
 

@@ -6,6 +6,7 @@ same question; the mistake that matches is named.
 """
 
 import math
+import re
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -97,12 +98,6 @@ def find_cut(function: Callable, *, question: Sequence, places: Sequence[int],
     return next(filter(None, said), None)
 
 
-def find_cut_term(function: Callable, *, question: tuple) -> str | None:
-    """Whether the gradient of one of the wishes is cut off on its way into the energy."""
-    terms, *rest = question
-    return lost_gradient(lambda *one_by_one: function([*one_by_one], *rest), terms, 1)
-
-
 @dataclass(frozen=True)
 class Verdict:
     """Why an answer is wrong, and the answer if it can be drawn beside the expected one."""
@@ -120,7 +115,8 @@ def diagnose(check: Check | Demand, function: Callable) -> Verdict | None:
             return Verdict(says) if says else None
         yours = as_tensor(ask(function, *check.question), shape=check.expected.shape)
     except NotImplementedError as stub:
-        return Verdict(f"To be written: {stub}. (Written already? Then its return is missing.)",
+        task = re.sub(r"^(Part|Extra) \d+: ", "", str(stub))  # the card names it already
+        return Verdict(f"To be written: {task}. (Written already? Then its return is missing.)",
                        unwritten=True)
     except Refused as refused:
         return Verdict(str(refused))

@@ -11,7 +11,7 @@ from course_lib.feedback.diagnosis import Check, Demand, Mistake, demand_gradien
 
 
 def histogram_checks(rng: torch.Generator) -> list[Check | Demand]:
-    """Part 4: edges of a sketch, counted by orientation."""
+    """Part 1: edges of a sketch, counted by orientation."""
     dx, dy = 0.15 * torch.randn(2, 2, 16, 24, generator=rng)  # whose sums a figure can show
 
     def slip(**options: object) -> Callable:

@@ -1,4 +1,4 @@
-"""Small things that checks ask questions with: networks, bowls and blobs whose answer is known."""
+"""Small things that checks ask questions with: networks and blobs whose answer is known."""
 
 from dataclasses import dataclass
 
@@ -55,18 +55,6 @@ class ToyEncoder(nn.Module):
 def negative_loss(image: Image, target: Image) -> Tensor:
     """How far a picture is from the target's negative: (batch,)."""
     return pixel_loss(image, 1 - target)
-
-
-@dataclass(frozen=True)
-class Bowl:
-    """An energy whose bottom is known, another one for each code: Σ steep (code − bottom)²."""
-
-    bottom: Tensor
-    steep: Tensor
-
-    def __call__(self, codes: Tensor) -> Tensor:
-        """(batch, dim) -> (batch,)."""
-        return (self.steep * (codes - self.bottom).square()).sum(dim=1)
 
 
 @dataclass(frozen=True)

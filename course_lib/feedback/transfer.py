@@ -14,7 +14,7 @@ from course_lib.transfer.motion import recolored, warped
 
 
 def step_checks(rng: torch.Generator) -> list[Check]:
-    """Part 6: fourteen numbers for one window, by least squares."""
+    """Part 3: fourteen numbers for one window, by least squares."""
     moved = torch.rand(3, 6, 7, generator=rng)
     ix, iy = 0.3 * torch.randn(2, 3, 6, 7, generator=rng)
     miss = 0.6 * ix - 0.9 * iy + 0.15 * moved.flip(0) + 0.2 * torch.rand(3, 6, 7, generator=rng)
@@ -72,7 +72,7 @@ def _apart(miss: Tensor, ix: Tensor, iy: Tensor, moved: Tensor, *sigma: float) -
 
 
 def carry_checks(rng: torch.Generator) -> list[Check]:
-    """Part 7: flow and colour of a small picture, applied to a large one."""
+    """Part 4: flow and colour of a small picture, applied to a large one."""
     patches = torch.rand(1, 3, 3, 4, generator=rng)
     photo = F.interpolate(patches, (28, 44), mode="bicubic")[0].clamp(0, 1)
     whole = torch.tensor([3, 5]) * torch.randint(0, 2, (2,), generator=rng).mul(2).sub(1)

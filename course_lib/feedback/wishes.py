@@ -27,7 +27,7 @@ def _cats() -> Generator:
 
 
 def wish_checks(rng: torch.Generator) -> list[Demand]:
-    """Part 5: a constraint of the student's own, as any function of the picture."""
+    """Part 2: a constraint of the student's own, as any function of the picture."""
     seed = int(torch.randint(10_000, (1,), generator=rng))
     return [Demand("your wish is one number a picture, falls when the wish is met, and can be "
                    "followed downhill", partial(find_fault_in_wish, seed=seed))]
@@ -113,7 +113,7 @@ def _cats_and_patches(seed: int) -> Tensor:
 
 
 def picture_checks(rng: torch.Generator) -> list[Demand]:
-    """Part 8: a painted edit of the student's own."""
+    """Part 5: a painted edit of the student's own."""
     return [Demand("your strokes lie in the picture, differ from the tool's first, and the cat "
                    "follows them", find_fault_in_picture)]
 

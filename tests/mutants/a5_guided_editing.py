@@ -2,84 +2,14 @@
 
 from tests.mutants import Mutant
 
-STROKE = "(off.mean(dim=1) * brush).sum(dim=(1, 2)) / brush.sum()"
 WAY = "return torch.linalg.solve(J.T @ J + sigma.diag(), J.T @ miss.flatten())"
+MIXED = 'torch.einsum("ijhw,jhw->ihw", A[:, :3], moved) + A[:, 3]'
 COST = "return 5 * (above**2).mean(dim=(1, 2, 3)) + 2 * (below**2).mean(dim=(1, 2, 3))"
 
 STROKES = ("(\"color\", \"#D98033\", 12, [(22, 20), (42, 20)]),\n"
            "        (\"color\", \"#F2F2F2\", 10, [(28, 54), (36, 54)]),")
 
 MUTANTS = {
-    "stroke": [
-        Mutant(STROKE, "(off.mean(dim=1) * brush).mean(dim=(1, 2))", "over the whole picture"),
-        Mutant(" / brush.sum()", "", "shouts down"),
-        Mutant("off.mean(dim=1)", "off.sum(dim=1)", "three channels; take their mean"),
-        Mutant("brush.sum()", "(brush > 0).sum()", "sum of its values"),
-        Mutant(STROKE, "off.mean(dim=1)[:, brush > 0].mean(dim=1)", "counts as hard"),
-        Mutant("off = (pictures - color[:, None, None]) ** 2",
-               "off = ((pictures - color[:, None, None]) * brush) ** 2\n    brush_ = brush\n"
-               "    return off.mean(dim=1).sum(dim=(1, 2)) / brush.sum()", "brush is squared"),
-        Mutant(STROKE, "(off.mean(dim=1) * (1 - brush)).sum(dim=(1, 2)) / (1 - brush).sum()",
-               "brush is *not*"),
-        Mutant(STROKE, "off.mean(dim=(1, 2, 3))", "whole picture shall have"),
-        Mutant(STROKE, "((((pictures * brush).sum((2, 3)) / brush.sum()) - color) ** 2).mean(1)",
-               "mean colour is compared"),
-        Mutant(STROKE, f"({STROKE}).mean()", "one number a picture"),
-        Mutant("(pictures - color[:, None, None]) ** 2", "(pictures - color[:, None, None]).abs()",
-               "where squares should be"),
-        Mutant("pictures - color[:, None, None]", "2 * pictures - 1 - color[:, None, None]",
-               "does not hold"),
-        Mutant("color[:, None, None]", "color", "stops in line"),
-        Mutant("= (pictures", "= (pictures.detach()", "No gradient comes back"),
-        Mutant("off = (pictures - color[:, None, None]) ** 2", "off = pictures - color[:, None, "
-               "None]\n    off = off * off.detach()", "not the slope"),
-        Mutant("off.mean(dim=1)", "torch.cat([off[:, :2], off[:, 2:].detach()], 1).mean(dim=1)",
-               "not the slope"),
-    ],
-    "energy": [
-        Mutant("data + smoothness * (change**2).mean(dim=1)", "data", "smoothness is forgotten"),
-        Mutant("data + smoothness", "data - smoothness", "rewards going far"),
-        Mutant("smoothness * (", "(", "λ is not used"),
-        Mutant("(change**2).mean(dim=1)", "(change**2).sum(dim=1)", "summed over the code"),
-        Mutant("(codes - start)", "codes", "distance from 0"),
-        Mutant(" @ measure", "", "not measured in deviations"),
-        Mutant("@ measure", "@ measure.T", "wrong way round"),
-        Mutant("(change**2).mean(dim=1)", "(change**2).mean(dim=1).sqrt()", "square it"),
-        Mutant("(change**2).mean(dim=1)", "change.mean(dim=1) ** 2", "before they are squared"),
-        Mutant("mean(dim=1)", "mean()", "averaged over the batch"),
-        Mutant("weight * term for", "term for", "weights of the terms"),
-        Mutant("return data", "return data / len(terms)", "terms are averaged"),
-        Mutant("zip(weights, terms, strict=True)", "[(weights[-1], terms[-1])]",
-               "Only the last term"),
-        Mutant("(codes - start)", "(codes - start).detach()", "No gradient comes back"),
-        Mutant("(change**2)", "(change * change.detach())", "not the slope"),
-        Mutant("weight * term for", "weight * term.detach() for", "No gradient comes back"),
-        Mutant("weight * term for", "weight * term.item() for", "stops in line"),
-    ],
-    "descent": [
-        Mutant("    return best", "    return code.detach()", "not the best"),
-        Mutant("best[better], lowest[better] = code.detach()[better], value.detach()[better]",
-               "best, lowest = code.detach(), value.detach()", "without .clone()"),
-        Mutant("        best[better], lowest[better] = code.detach()[better], "
-               "value.detach()[better]\n        optimizer.zero_grad()\n"
-               "        value.sum().backward()\n        optimizer.step()\n",
-               "        optimizer.zero_grad()\n        value.sum().backward()\n"
-               "        optimizer.step()\n        best[better], lowest[better] = "
-               "code.detach()[better], value.detach()[better]\n", "one step too late"),
-        Mutant("value.detach() < lowest", "(value.sum() < lowest.sum()).expand(len(start))",
-               "best for all"),
-        Mutant("        optimizer.zero_grad()\n", "", "zero_grad()"),
-        Mutant("value.sum().backward()", "(-value.sum()).backward()", "let it go *down*"),
-        Mutant("Adam([code]", "Adam([start.clone().requires_grad_()]", "comes back as it started"),
-        Mutant("start.clone().requires_grad_()", "torch.zeros_like(start).requires_grad_()",
-               "begins at 0"),
-        Mutant("start.clone().requires_grad_()", "start.clone()", "requires_grad_()"),
-        Mutant("value.sum().backward()", "value[0].backward()", "first code of the batch"),
-        Mutant("torch.optim.Adam", "torch.optim.SGD", "plain gradient descent"),
-        Mutant("    return best", "    return lowest", "That is the energy"),
-        Mutant("value.detach() < lowest", "value.detach() < torch.inf", "Every code replaces"),
-        Mutant("range(steps)", "range(2)", "loop over all of them"),
-    ],
     "histograms": [
         Mutant("atan2(dy, dx)", "atan2(dx, dy)", "dx and dy are exchanged"),
         Mutant("/ math.pi * bins % bins", "/ (2 * math.pi) * bins % bins", "modulo π"),
@@ -168,17 +98,15 @@ MUTANTS = {
         Mutant("torch.stack([u, v])", "-torch.stack([u, v])", "comes from"),
         Mutant("torch.stack([u, v])", "torch.stack([v, u])", "u and v are swapped"),
         Mutant(" + A[:, 3]", "", "constant column"),
-        Mutant("A[:, :3] * moved", "A[:, :3].transpose(0, 1) * moved", "A is transposed"),
+        Mutant("ijhw,jhw->ihw", "jihw,jhw->ihw", "A is transposed"),
         Mutant("warped(photo, torch.stack([u, v]))", "photo", "Only the colours"),
-        Mutant("return (A[:, :3] * moved).sum(dim=1) + A[:, 3]", "return moved",
-               "its colours stay"),
-        Mutant("moved = warped(photo, torch.stack([u, v]))\n    return (A[:, :3] * moved)"
-               ".sum(dim=1) + A[:, 3]", "photo = (A[:, :3] * photo).sum(dim=1) + A[:, 3]\n"
-               "    return warped(photo, torch.stack([u, v]))", "before it moves"),
+        Mutant(f"return {MIXED}", "return moved", "its colours stay"),
+        Mutant(f"moved = warped(photo, torch.stack([u, v]))\n    return {MIXED}",
+               f"moved = photo\n    photo = {MIXED}\n    return warped(photo, torch.stack([u, v]))",
+               "before it moves"),
         Mutant('[None], size, mode="bilinear")[0].unflatten', "[None], size)[0].unflatten",
                "in blocks"),
-        Mutant("return (A[:, :3] * moved).sum(dim=1) + A[:, 3]",
-               "return ((A[:, :3] * moved).sum(dim=1) + A[:, 3]).clamp(0, 1)", "clamped"),
+        Mutant(MIXED, f"({MIXED}).clamp(0, 1)", "clamped"),
         Mutant('F.interpolate(flow[None], size, mode="bilinear")',
                "F.interpolate(flow[None], size)", "in blocks"),
         Mutant("torch.stack([u, v])", "torch.stack([u, v]).round()", "nearest pixel"),
@@ -188,7 +116,7 @@ MUTANTS = {
         Mutant("u, v = u * size", "photo.clamp_(0.1, 0.9)\n    u, v = u * size",
                "its argument photo in place"),
     ],
-    "picture": [
+    "own": [
         Mutant('"ginger, with a white bib"', '"a title"', "Give your picture a title"),
         Mutant('"w", 0.1', '"v", 0.1', "space is"),
         Mutant('"w", 0.1', '"w", 50', "smoothness is 50"),
@@ -234,34 +162,6 @@ MUTANTS = {
 }
 
 OTHERS = {
-    "stroke": """
-def color_term(pictures, brush, color):
-    share = brush.double() / brush.double().sum() / 3
-    return torch.stack([sum(((one[c] - color[c]).double().pow(2) * share).sum() for c in range(3))
-                        for one in pictures])
-""",
-    "energy": """
-def whole_energy(terms, weights, codes, start, measure, smoothness):
-    moved = torch.einsum("bi,ij->bj", codes.double() - start.double(), measure.double())
-    data = torch.tensor(weights).double() @ torch.stack(terms).double()
-    return data + smoothness / codes.shape[1] * moved.norm(dim=1) ** 2
-""",
-    "descent": """
-def descend(energy, start, steps, learning_rate):
-    rows = []
-    for index in range(len(start)):
-        code = torch.nn.Parameter(start.detach().clone())
-        optimizer, kept = torch.optim.Adam([code], lr=learning_rate), []
-        for _ in range(steps):
-            value = energy(code)[index]
-            kept.append((float(value.detach()), code.detach()[index].clone()))
-            optimizer.zero_grad()
-            value.backward()
-            optimizer.step()
-        kept.append((float(energy(code)[index].detach()), code.detach()[index]))
-        rows.append(min(kept, key=lambda pair: pair[0])[1])
-    return torch.stack(rows)
-""",
     "histograms": """
 def edge_histograms(dx, dy, cell, bins):
     centers = (torch.arange(bins) * math.pi / bins)[:, None, None]
@@ -307,7 +207,7 @@ def carry_over(photo, flow, color):
     return torch.stack([rows[i] * r + rows[i + 1] * g + rows[i + 2] * b + rows[i + 3]
                         for i in (0, 4, 8)]).numpy()
 """,
-    "picture": """
+    "own": """
 def my_picture():
     return ["a pale cat", 11, "w_plus", 0, [["color", "#F0F0F0", 14, [[22, 22], [42, 22]]],
                                            ["sketch", "#000000", 1, [[11, 26], [16, 4]]]]]

@@ -85,6 +85,8 @@ MUTANTS = {
                ".mean(dim=(1, 2, 3))", "coloured grain"),
         Mutant("return ruled", "return -ruled", "Your measure"),
         Mutant(MEASURE, f"-({MEASURE})", "turn its sign round"),
+        Mutant(MEASURE, "-answers.mean(dim=(1, 2, 3))", "does not look at the painting"),
+        Mutant(MEASURE, "answers.std(dim=(1, 2, 3))", "does not look at the painting"),
         Mutant(MEASURE, f"({MEASURE} - ruled.mean()) / ruled.std()", "others in its batch"),
         Mutant(MEASURE, f"{MEASURE} - 9 * ruled.mean()", "others in its batch"),
         Mutant(".mean(dim=(1, 2, 3)).sqrt()", ".mean(dim=(2, 3)).sqrt()[:, :1]", "one number"),
@@ -254,6 +256,13 @@ def my_measure(painting, answers):
     fine = answers - F.avg_pool2d(answers, 3, 1, 1)
     level = fine[:, :, inside].abs().flatten(1).median(1).values
     return 0.5 * tint + torch.where((level > 0.004) & (level < 0.06), 0.0, 0.5)
+""", """
+def my_measure(painting, answers):
+    # the garment's colour, and cloth's share of steps between neighbours, told by two bounds
+    inside = (painting < 0.99).any(0)
+    steps = answers[:, :, inside].diff(dim=2).abs().mean((1, 2))
+    tint = (answers[:, :, inside].mean(2) - painting[:, inside].mean(1)).abs().sum(1)
+    return tint + (steps < 0.002).float() + (steps > 0.12).float()
 """],
     "out": ["""
 def way_out(noise_of, picture, steps, p):
