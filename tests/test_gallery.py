@@ -46,6 +46,17 @@ def test_a_picture_is_shown_as_it_is(tmp_path):
     assert pixels.getpixel((8, 8))[0] > 200 and max(pixels.getpixel((50, 50))) < 30
 
 
+def test_a_sentence_that_is_still_to_be_said_is_named_and_the_class_does_not_see_it(
+    entries, tmp_path,
+):
+    page = tmp_path / "my_results.html"
+    said = save_results(page, "Mine", [*entries, "What fails, and why: ..."])
+    assert said.endswith("Still to be said: What fails, and why: ...")
+    assert "Still" not in save_results(tmp_path / "told.html", "Mine", entries)
+    texts = [text for _, text in taken_from(page)]
+    assert "What fails, and why: ..." in page.read_text() and len(texts) == len(entries)
+
+
 @pytest.mark.parametrize("entry, says", [
     (torch.rand(3, 4, 4), "An entry of the page is a Tensor"),
     ((torch.rand(3, 4, 4), " "), "no caption"),

@@ -21,7 +21,7 @@ from PIL import ImageSequence
 from assignments.grading.confinement import is_plain_file
 from assignments.grading.course import Course, CourseError, require_new
 from assignments.grading.display import printable
-from course_lib.feedback.showcase import FILM, FRAMES, LARGEST, PICTURE, as_webp
+from course_lib.feedback.showcase import FILM, FRAMES, LARGEST, PICTURE, as_webp, is_unsaid
 
 NAME = "my_results.html"
 POLICY = "default-src 'none'; img-src 'self'; style-src 'unsafe-inline'"
@@ -136,7 +136,7 @@ def taken_from(path: Path) -> list[tuple[bytes | None, str]] | str:
     taken = []
     for source, text in reader.entries[:SHOWN]:
         picture = None if source is None else rewritten(source)
-        if picture is not None or (source is None and text.strip()):
+        if picture is not None or (source is None and text.strip() and not is_unsaid(text)):
             taken.append((picture, printable(text.strip())[:WORDS]))
     return taken or f"{NAME} shows nothing that can be taken over"
 

@@ -25,7 +25,7 @@ PAGE = """<!doctype html>
 body {{ font: 1.05em/1.5 system-ui, sans-serif; max-width: 46em; margin: 2em auto; padding: 0 1em;
         color: #222; background: #fff }}
 figure {{ margin: 1.5em 0 }}
-img {{ max-width: 100%; display: block }}
+img {{ min-width: min(100%, 30em); max-width: 100%; display: block }}
 figcaption {{ color: #555; font-size: 0.9em }}
 </style></head>
 <body><h1>{title}</h1>
@@ -49,7 +49,7 @@ def save_results(
         seconds: how long a film runs one way.
 
     Returns:
-        A sentence on what was written.
+        A sentence on what was written; and on a paragraph that still ends in "...".
 
     Raises:
         ValueError: an entry is none, a caption is missing, or the page grows beyond 5 MB.
@@ -61,7 +61,15 @@ def save_results(
         raise ValueError(f"The page would have {size / 1e6:.1f} MB, more than the 5 MB that can be "
                          f"handed in: show fewer or smaller pictures, or shorter films.")
     Path(path).write_text(page, encoding="utf-8")
-    return f"{Path(path).name} is written, {size / 1e6:.1f} MB: open it, and hand it in, too."
+    unsaid = [f" Still to be said: {entry}" for entry in entries
+              if isinstance(entry, str) and is_unsaid(entry)]
+    return (f"{Path(path).name} is written, {size / 1e6:.1f} MB: open it, and hand it in, too."
+            + "".join(unsaid))
+
+
+def is_unsaid(paragraph: str) -> bool:
+    """Whether its end is still to be written by the student."""
+    return paragraph.rstrip().endswith(("...", "…"))
 
 
 def _entry(entry: str | tuple[object, str], seconds: float) -> str:
