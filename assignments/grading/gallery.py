@@ -37,9 +37,9 @@ body {{ font: 1.05em/1.5 system-ui, sans-serif; margin: 2em auto; padding: 0 1em
         color: #222; background: #fff }}
 section {{ border-top: 1px solid #ccc; padding: 0.5em 0 1em }}
 .row {{ display: flex; flex-wrap: wrap; gap: 1em; align-items: flex-start }}
-figure {{ margin: 0; max-width: 20em }}
-img {{ max-width: 100%; display: block }}
-figcaption {{ color: #555; font-size: 0.85em }}
+figure {{ margin: 0; max-width: min(100%, 40em) }}
+img {{ min-width: min(100%, 20em); max-width: 100%; display: block }}
+figcaption {{ color: #555; font-size: 0.85em; max-width: 24em }}
 p {{ max-width: 46em }}
 </style></head>
 <body><h1>{title}</h1>
