@@ -17,7 +17,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import nbformat
-import psutil
 
 from deploy.memory import memory_of
 from deploy.places import Places
@@ -42,7 +41,6 @@ class Outcome:
     failed: list[str] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
     kernels_killed: int = 0
-    hubs_crashed: int = 0
     peak_mb: int = 0
 
 
@@ -52,6 +50,7 @@ class Class:
     def __init__(self, hub: Trial, *, at_once: int, kill: float, seed: int = 0) -> None:
         self.hub, self.outcome = hub, Outcome()
         self.rng, self.kill = random.Random(seed), kill
+        self.crashes = 0
         self.seats, self.saved = threading.Semaphore(at_once), {}
         self.lock, self.up = threading.Lock(), threading.Event()
         self.up.set()
@@ -70,23 +69,22 @@ class Class:
                 if kills:
                     self.kill_kernel(student, kernel)
                 self.keep(student, notebook, "second")
-                student.stop_kernel(kernel)
-                student.stop_server()
+                self.timed("kernel down", lambda: student.stop_kernel(kernel))
+                self.timed("server down", student.stop_server)
             except (StudentError, OSError) as error:
                 with self.lock:
                     self.outcome.failed.append(f"{name}: {error}")
 
     def timed(self, step: str, act):
-        """Do it once the hub is up; after a crash in the middle, once more."""
-        for attempt in (1, 2):
+        """Do it, and note how long it took; what a crash of the hub broke is tried again."""
+        while True:
             self.up.wait()
-            begin = time.monotonic()
+            begin, crashes = time.monotonic(), self.crashes
             try:
                 found = act()
             except (StudentError, OSError):
-                if attempt == 2 or (self.up.is_set() and not self.outcome.hubs_crashed):
+                if crashes == self.crashes:
                     raise
-                time.sleep(2)
                 continue
             with self.lock:
                 self.outcome.seconds.setdefault(step, []).append(time.monotonic() - begin)
@@ -106,15 +104,15 @@ class Class:
         except StudentError:
             with self.lock:
                 self.outcome.kernels_killed += 1
-        self.timed("kernel again", lambda: student.run(kernel, "print(1)"))
+        self.timed("kernel again", lambda: student.run_when_up(kernel, "print(1)"))
 
     def crash_hub(self) -> None:
         """Kill the hub under everyone, and start it again."""
         self.up.clear()
+        self.crashes += 1
         self.hub.crash()
         time.sleep(1)
         self.hub.start()
-        self.outcome.hubs_crashed += 1
         self.up.set()
 
     def watch(self, done: threading.Event) -> None:
@@ -133,10 +131,10 @@ class Class:
 def held_by(hub: Trial) -> int:
     """The memory of the hub, its proxy and all servers and kernels, in MB; shared pages once."""
     total = 0
-    for process in [psutil.Process(hub.hub.pid), *hub.relatives()]:
+    for number in [hub.hub.pid, *(process.pid for process in hub.relatives())]:
         try:
-            total += memory_of(process.pid).pss
-        except (OSError, AttributeError, psutil.NoSuchProcess):
+            total += memory_of(number).pss
+        except (OSError, KeyError, TypeError):
             continue  # it ended in between
     return total
 
@@ -185,7 +183,7 @@ def main(arguments: list[str] | None = None) -> int:
         outcome = simulate(Path(folder), users=asked.users, at_once=asked.at_once,
                            kill=asked.kill, crashes=asked.crashes)
     print(f"{asked.users} users, {asked.at_once} at once, {time.monotonic() - begin:.0f} s; "
-          f"{outcome.kernels_killed} kernels killed, {outcome.hubs_crashed} hubs; "
+          f"{outcome.kernels_killed} kernels killed, {asked.crashes} hubs; "
           f"at most {outcome.peak_mb} MB")
     for step, seconds in outcome.seconds.items():
         ordered = sorted(seconds)

@@ -107,6 +107,15 @@ class Student:
         finally:
             wire.close()
 
+    def run_when_up(self, kernel: str, code: str, tries: int = 30) -> str:
+        """`run`, in a kernel that is just being started again."""
+        for _ in range(tries - 1):
+            try:
+                return self.run(kernel, code, seconds=60)
+            except StudentError:
+                time.sleep(1)
+        return self.run(kernel, code, seconds=60)
+
     def _converse(self, wire: websocket.WebSocket, code: str, end: float) -> str:
         number = uuid.uuid4().hex
         header = {"msg_id": number, "msg_type": "execute_request", "username": self.name,

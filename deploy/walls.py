@@ -76,8 +76,8 @@ class WalledSpawner(SimpleLocalProcessSpawner):
         """Signal the server and bubblewrap around it; whether they are still there."""
         if not sig:
             return await super()._signal(sig)
-        try:
-            os.killpg(self.pid, sig)
+        try:  # a server that was started to ignore interrupts, as here, stops at SIGTERM alone
+            os.killpg(self.pid, signal.SIGTERM if sig == signal.SIGINT else sig)
         except ProcessLookupError:
             return False
         return True
