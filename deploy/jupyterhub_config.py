@@ -57,14 +57,13 @@ c.JupyterHub.services = [{"name": "culler", "command": [
 ]}]
 
 # What a student's server is.
-c.Spawner.mem_limit = f"{ask('COURSE_HUB_MEMORY_MB', '1536')}M"
+c.Spawner.mem_limit = f"{ask('COURSE_HUB_MEMORY_MB', '2048')}M"
 c.Spawner.cpu_limit = float(threads)
 c.Spawner.default_url = "/lab"
 c.Spawner.start_timeout = c.Spawner.http_timeout = 180
 c.Spawner.environment = {
-    "OMP_NUM_THREADS": threads, "MALLOC_ARENA_MAX": "2", "PYTHONDONTWRITEBYTECODE": "1",
+    "OMP_NUM_THREADS": threads, "MALLOC_ARENA_MAX": "1", "PYTHONDONTWRITEBYTECODE": "1",
     "COURSE_KERNEL_MINUTES": str(minutes // 2),
-    "JUPYTERLAB_WORKSPACES_DIR": f"{HOME}/.jupyter/lab/workspaces",
 }
 if ask("COURSE_DEVICE"):
     c.Spawner.environment["COURSE_DEVICE"] = ask("COURSE_DEVICE")
@@ -84,7 +83,6 @@ def of_instructor() -> dict[str, str]:
         "PYTHONPATH": str(PROJECT), "COURSE_LESSONS": str(PROJECT / "notebooks"),
         "COURSE_EXCHANGE": str(places.exchange), "COURSE_HUB": str(places.root),
         "JUPYTER_CONFIG_PATH": str(PROJECT / "deploy" / "jupyter" / "instructor"),
-        "JUPYTERLAB_WORKSPACES_DIR": "",
     }
 
 
@@ -92,12 +90,10 @@ def walled() -> None:
     """Servers are processes behind bubblewrap."""
     from deploy.walls import WalledSpawner
 
-    class Spawner(WalledSpawner):
-        places = globals()["places"]
-
     python = ask("COURSE_HUB_PYTHON", sys.executable)
     settings = PROJECT / "deploy" / "jupyter"
-    c.JupyterHub.spawner_class = Spawner
+    c.JupyterHub.spawner_class = WalledSpawner
+    c.WalledSpawner.places = places
     c.WalledSpawner.inside = [python, str(PROJECT / "deploy" / "start.py")]
     c.WalledSpawner.readable = ask("COURSE_HUB_READABLE", "").split()
 
@@ -127,8 +123,10 @@ def docker() -> None:
     c.DockerSpawner.use_internal_ip = True
     c.DockerSpawner.extra_create_kwargs = {"user": f"{owner}:{owner}"}
     c.DockerSpawner.extra_host_config = {
-        "read_only": True, "tmpfs": {"/tmp": "size=512m"}, "security_opt": ["no-new-privileges"],
-        "cap_drop": ["ALL"], "pids_limit": 512,
+        "read_only": True, "cap_drop": ["ALL"], "security_opt": ["no-new-privileges"],
+        "pids_limit": 512,
+        # nbgrader wants the exchange's root to be writable, and writes nothing there.
+        "tmpfs": {"/tmp": "size=512m", EXCHANGE: f"size=1m,uid={owner}"},
     }
     if ask("COURSE_HUB_IMAGE", "").endswith(":gpu"):
         c.DockerSpawner.extra_host_config["device_requests"] = [

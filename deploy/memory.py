@@ -21,12 +21,13 @@ LESSONS = Path(__file__).parents[1] / "notebooks"
 
 @dataclass(frozen=True)
 class Memory:
-    """What one process holds, in MB of 2**20 bytes."""
+    """What one process holds, in MB of 2**20 bytes, and how long it has worked."""
 
     pss: int
     private: int
     resident: int
     peak: int  # resident, ever
+    seconds: int  # of processor time, until now
 
 
 def memory_of(process: int | str) -> Memory:
@@ -36,8 +37,10 @@ def memory_of(process: int | str) -> Memory:
     status = Path(f"/proc/{process}/status").read_text("utf-8")
     peak = int(re.search(r"VmHWM:\s+(\d+)", status)[1])
     private = kilobytes["Private_Clean"] + kilobytes["Private_Dirty"]
+    ticks = Path(f"/proc/{process}/stat").read_text("utf-8").rpartition(")")[2].split()[11:13]
     return Memory(*(round(size / 1024) for size in (
-        kilobytes["Pss"], private, kilobytes["Rss"], peak)))
+        kilobytes["Pss"], private, kilobytes["Rss"], peak)),
+        round(sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")))
 
 
 def run_lesson(number: str) -> Memory:
@@ -59,10 +62,11 @@ def main(arguments: list[str] | None = None) -> int:
     asked = parser.parse_args(arguments)
     if not os.path.exists("/proc/self/smaps_rollup"):
         parser.error("only Linux says what a process shares: run this on the machine of the hub")
-    print("lesson    PSS  private  resident   peak (MB)")
+    print("lesson    PSS  private  resident   peak (MB)  processor time (s)")
     for number in asked.lessons:
         held = run_lesson(number)
-        print(f"{number:6} {held.pss:6} {held.private:8} {held.resident:9} {held.peak:6}",
+        print(f"{number:6} {held.pss:6} {held.private:8} {held.resident:9} {held.peak:6} "
+              f"{held.seconds:20}",
               flush=True)
     return 0
 

@@ -67,7 +67,8 @@ class Student:
             method, f"{self.base}/{path}", timeout=120,
             headers={"X-XSRFToken": self._xsrf(f"/user/{self.name}/")}, **words)
         if not answer.ok:
-            raise StudentError(f"{self.name}: {method} {path}: {answer.status_code} {answer.text}")
+            raise StudentError(f"{self.name}: {method} {path}: {answer.status_code} "
+                               f"{answer.reason}")
         return answer
 
     def read(self, path: str) -> nbformat.NotebookNode:

@@ -28,7 +28,7 @@ PATIENT = ["sh", "-c", 'trap "" INT TERM; exec "$@"', "sh"]
 class WalledSpawner(SimpleLocalProcessSpawner):
     """A server behind a wall; instructors' servers have none, and are the hub's own account."""
 
-    places = Instance(Places)
+    places = Instance(Places).tag(config=True)
     walled = Bool(True, help="whether this user is kept from everyone else's files")
     inside = List(Unicode(), help="the command behind the wall").tag(config=True)
     readable = List(Unicode(), help="further folders that students may read").tag(config=True)
@@ -59,6 +59,8 @@ class WalledSpawner(SimpleLocalProcessSpawner):
               for word in ("--size", str(SCRATCH_MB << 20), "--tmpfs", path)],
             *[word for path in (*SYSTEM, *self._shared())
               for word in ("--ro-bind-try", path, path)],
+            # nbgrader wants the exchange's root to be writable, and writes nothing there.
+            "--size", str(1 << 20), "--tmpfs", EXCHANGE,
             "--ro-bind", str(self.places.exchange / COURSE / "outbound"),
             f"{EXCHANGE}/{COURSE}/outbound",
             *[word for pair in kept.items() for word in ("--bind", *pair)],

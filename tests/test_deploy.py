@@ -225,7 +225,8 @@ print(app.spawner_class.__name__, app.authenticator_class.__name__)
     assert said.returncode == 0, said.stderr
     unknown, classes = said.stdout.splitlines()
     assert json.loads(unknown) == []
-    assert classes == {"wall": "Spawner", "docker": "DockerSpawner"}[kind] + " RosterAuthenticator"
+    spawner = {"wall": "WalledSpawner", "docker": "DockerSpawner"}[kind]
+    assert classes == f"{spawner} RosterAuthenticator"
 
 
 @pytest.fixture(scope="module")
@@ -326,3 +327,45 @@ def test_a_kernel_that_asks_for_too_much_gets_an_error_and_lives(hub, grace):
         grace.run(kernel, "import torch; much = torch.ones(2 << 28)")
     assert grace.run(kernel, "print('alive', len(bytearray(1 << 20)))") == "alive 1048576\n"
     grace.stop_kernel(kernel)
+
+
+@needs_hub
+def test_work_goes_from_a_student_to_where_it_is_graded(hub, grace, tmp_path):
+    from assignments.grading.course import Course
+
+    places, course = Places(hub.root, ROOT), Course(tmp_path)
+    release = places.exchange / COURSE / "outbound" / "a9"
+    release.mkdir()
+    nbformat.write(nbformat.v4.new_notebook(), release / "a9.ipynb")
+    source = course.notebook("source", "a9")
+    source.parent.mkdir(parents=True)
+    nbformat.write(nbformat.v4.new_notebook(), source)
+    kernel = grace.start_kernel()
+    code = """
+import subprocess, sys
+def nbgrader(*words):
+    ended = subprocess.run([sys.executable, "-m", "nbgrader", *words, "a9"], text=True,
+                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    print(ended.returncode, ended.stdout if ended.returncode else "")
+"""
+    assert grace.run(kernel, code + "nbgrader('fetch_assignment')").split() == ["0"]
+    notebook = grace.read("a9/a9.ipynb")
+    notebook.cells.append(nbformat.v4.new_markdown_cell("Grace's answer."))
+    grace.save("a9/a9.ipynb", notebook)
+    assert grace.run(kernel, "nbgrader('submit')").split() == ["0"]
+    grace.stop_kernel(kernel)
+    assert collect.collect(course, places, "a9") == [] and course.students("a9") == ["grace"]
+    assert "Grace's answer." in course.notebook("submitted", "a9", "grace").read_text()
+
+
+@needs_hub
+def test_formgrader_is_the_instructors_alone(hub, grace):
+    ada = Student(hub.address, "ada")
+    ada.log_in(hub.password)
+    ada.start_server()
+    assert "formgrader" in ada.ask("GET", "formgrader/manage_assignments").text
+    assert {"assignments", "deploy"} <= {entry["name"] for entry in
+                                         ada.ask("GET", "api/contents/").json()["content"]}
+    with pytest.raises(StudentError, match="404"):
+        grace.ask("GET", "formgrader/manage_assignments")
+    grace.ask("GET", f"assignments?course_id={COURSE}")
