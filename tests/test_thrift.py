@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[1]
 HEAVY = ("torch._dynamo", "torch._inductor", "sympy", "torch.distributed.tensor", "torchvision",
          "pandas", "sklearn", "open_clip", "diffusers", "lpips", "skimage", "scipy")
 # What lessons do, in few lines: pictures, a generator, a descent, a check, a tool, a figure.
+LIMIT = 240
 LESSON = """
 import sys
 import torch
@@ -47,6 +48,17 @@ def said_by(code: str) -> str:
 
 def test_a_lesson_loads_nothing_heavy():
     assert said_by(LESSON + f"print([name for name in {HEAVY} if name in sys.modules])") == "[]"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux says what is private")
+def test_a_lesson_leaves_little_that_no_other_kernel_shares():
+    code = LESSON + """
+from course_lib.thrift import give_back
+from deploy.memory import memory_of
+give_back()
+print(memory_of("self").private)
+"""
+    assert int(said_by(code)) < LIMIT
 
 
 def test_optimisers_step_as_torch_made_them():

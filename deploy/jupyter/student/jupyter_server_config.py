@@ -12,4 +12,6 @@ c.MappingKernelManager.cull_idle_timeout = seconds
 c.MappingKernelManager.cull_interval = 60
 c.MappingKernelManager.cull_connected = True  # a forgotten tab holds as much as a used one
 c.TerminalManager.cull_inactive_timeout = seconds
+# Nobody's server, as one is whose hub died while it started, goes by itself.
+c.ServerApp.shutdown_no_activity_timeout = 4 * seconds
 c.ContentsManager.allow_hidden = False
