@@ -2,7 +2,8 @@
 
 In reading order, each module uses only the ones before it:
 
-- vocabulary: `shapes`, `results`, `checks`, `caching`, `writing`
+- vocabulary: `shapes`, `results`, `checks`, `caching`, `thrift`,
+  `writing`
 - what comes in: `pixels`, `images`, `weights`
 - classical methods, and their tools: `gradients`, `solvers` · `smoothing`, `blending`, `warping`,
   `energies`

@@ -18,10 +18,13 @@ from torch.nn.functional import interpolate
 from course_lib.checks import require_count, require_image
 from course_lib.pixels import SAMPLES, read_pixels
 from course_lib.shapes import Image
+from course_lib.thrift import spare_compiler
 from course_lib.writing import whole_file
 
 ICONS = ("ICO", "ICNS")  # formats that change a picture's size
 MAX_SIDE = 16384  # of a resized or cropped picture, in pixels: beyond, memory runs out first
+
+spare_compiler()  # here, as no lesson does without this module
 
 
 def default_device() -> torch.device:

@@ -13,7 +13,7 @@ HOUSE = Path(__file__).parents[1] / "course_lib"
 
 # The syllabus. A module imports only what stands before it.
 READING_ORDER = """
-    shapes results checks caching writing  pixels images weights  gradients solvers
+    shapes results checks caching thrift writing  pixels images weights  gradients solvers
     smoothing blending warping energies  denoising generators  lite0 losses encoders classifiers
     descent projection classes familiarity realism tuning deep_prior  guidance sdedit text
     transfer framing  directions parts sessions metrics

@@ -26,7 +26,7 @@ from course_lib.lite0 import PACKAGE
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 ASSETS = ROOT / "course_lib" / "assets"
-OURS = {"course_lib", "assignments", "docs", "tests"}
+OURS = {"course_lib", "assignments", "deploy", "docs", "tests"}
 
 
 def declared(*extras: str) -> set[str]:
@@ -77,7 +77,7 @@ def test_late_imports_are_told_from_others():
 
 @pytest.mark.parametrize("folder, extras", [
     ("course_lib", ("lecture", "lpips", "official", "text")), ("assignments", ("grading",)),
-    ("tests", ("test",)),
+    ("deploy", ("hub",)), ("tests", ("test",)),
 ])
 def test_all_that_is_imported_is_declared(folder, extras):
     assert imported(folder) - declared(*extras) == set()
@@ -95,7 +95,8 @@ def test_nothing_is_declared_for_nothing():
 
 @pytest.mark.parametrize("file, extras", [
     ("requirements.txt", ("lessons",)), ("requirements-grading.txt", ("lessons", "grading")),
-    ("requirements-lecture.txt", ("lessons", "lecture")), ("requirements-dev.txt", ("test",)),
+    ("requirements-lecture.txt", ("lessons", "lecture")), ("requirements-hub.txt", ("hub",)),
+    ("requirements-dev.txt", ("test",)),
 ])
 def test_what_is_pinned_is_declared_and_has_one_version(file, extras):
     lines = (ROOT / file).read_text("utf-8").splitlines()

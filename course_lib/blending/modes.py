@@ -7,7 +7,6 @@ cited as "eq.".
 from dataclasses import replace
 
 import torch
-from skimage.feature import canny
 
 from course_lib.blending.poisson import TOL, blend_poisson, require_solvable, seamless_clone
 from course_lib.checks import require_image, require_number
@@ -47,6 +46,8 @@ def flatten_texture(
         )
     require_solvable(mask, image, tol, max_steps, callback)
     gray = image.mean(0).detach().cpu().numpy()
+    from skimage.feature import canny  # here, as it brings scipy: 17 MB
+
     edges = torch.from_numpy(canny(gray, 1.0, low, high)).to(image.device)
     field = gradient(image)
     field[0, ..., :-1] *= edges[:, :-1] | edges[:, 1:]

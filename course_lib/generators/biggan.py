@@ -27,6 +27,7 @@ from course_lib.generators.biggan_files import read_biggan, recognizes
 from course_lib.generators.biggan_networks import BigGANConfig, Synthesis, initialize
 from course_lib.generators.loading import load_frozen
 from course_lib.shapes import Image, Latent
+from course_lib.thrift import unfilled
 from course_lib.weights import StoredWeights
 
 LONGEST = 2.0  # of a number of z: those that lie farther out are drawn anew
@@ -184,7 +185,7 @@ class BigGAN(Generator):
             ValueError: weights or the config are missing, or of the wrong shape.
         """
         file = read_biggan(weights, name)
-        with torch.device("meta"):
+        with unfilled():
             generator = cls(file.config, name)
         load_frozen(generator, file.tensors, name)
         return generator

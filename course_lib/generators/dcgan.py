@@ -24,6 +24,7 @@ from course_lib.checks import require_option
 from course_lib.generators.adversarial import AdversarialGenerator
 from course_lib.generators.loading import find_prefix, load_frozen, select_prefix
 from course_lib.shapes import Image, Latent
+from course_lib.thrift import unfilled
 from course_lib.weights import StoredWeights
 
 FIRST = "blocks.b4.norm.running_mean"  # a name that no other family has
@@ -138,7 +139,7 @@ class DCGAN(AdversarialGenerator):
         """
         own = select_prefix(weights.tensors, find_prefix(weights.tensors, FIRST))
         config = _read_config(own, name)
-        with torch.device("meta"):
+        with unfilled():
             generator, judge = cls(config, name), Discriminator(config)
         load_frozen(generator, own, name)
         if any(key.startswith("D.") for key in weights.tensors):

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
-import torch
 from torch import Tensor, nn
 
+from course_lib.thrift import unfilled
 from course_lib.weights import StoredWeights
 
 Config = TypeVar("Config")
@@ -13,7 +13,7 @@ Network = TypeVar("Network", bound=nn.Module)
 
 
 def load_frozen(module: nn.Module, tensors: Mapping[str, Tensor], name: str) -> None:
-    """Give a module on the meta device its stored weights, and freeze it.
+    """Give a module that was built `unfilled` its stored weights, and freeze it.
 
     Raises:
         ValueError: weights are missing, too many, or of the wrong shape.
@@ -47,7 +47,7 @@ def load_configured(
         ValueError: weights or the config are missing, or of the wrong shape.
     """
     config = read_config(kind, weights, name)
-    with torch.device("meta"):
+    with unfilled():
         network = make(config, name)
     load_frozen(network, select_prefix(weights.tensors, find_prefix(weights.tensors, first)), name)
     return network

@@ -34,6 +34,7 @@ from course_lib.generators.stylegan2_files import (
 )
 from course_lib.generators.stylegan2_networks import Mapping, Noise, StyleGAN2Config, Synthesis
 from course_lib.shapes import Image, Latent
+from course_lib.thrift import unfilled
 from course_lib.weights import StoredWeights
 
 WPlus = Float[Tensor, "batch num_ws w_dim"]
@@ -271,7 +272,7 @@ class StyleGAN2(AdversarialGenerator):
                 with a setting that is not known here.
         """
         file = read_generator(weights, name)
-        with torch.device("meta"):
+        with unfilled():
             generator = cls(file.config, name)
         load_frozen(generator, complete_weights(generator, file.tensors), name)
         if "mapping.w_avg" not in file.tensors:

@@ -20,6 +20,7 @@ from course_lib.generators.stylegan2_networks import (
     StyleGAN2Config,
     fir_filter,
 )
+from course_lib.thrift import unfilled
 from course_lib.weights import StoredWeights
 
 OFFICIAL, ALTERNATIVE = "synthesis.b4.const", "input.input"  # of either layout, the first weight
@@ -188,7 +189,7 @@ def _new_judge(
 ) -> nn.Module:
     first = tensors.get(f"convs.b{config.resolution // 2}.bias")
     settings = _Settings(weights, "D")
-    with torch.device("meta"):
+    with unfilled():
         if first is None:
             settings.require(KNOWN_JUDGE, {"conv_clamp", "mbstd_group_size", "group_size"}, name)
             clamp = settings.number(name, "conv_clamp", "b4.conv.conv_clamp", config.conv_clamp)

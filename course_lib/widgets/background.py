@@ -3,6 +3,8 @@
 import threading
 from collections.abc import Callable
 
+from course_lib.thrift import give_back_soon
+
 
 class Background:
     """A thread for one piece of work; starting another ends the one before.
@@ -53,3 +55,5 @@ class Background:
         except Exception as failure:
             self._on_failure(failure)
             raise
+        finally:
+            give_back_soon()

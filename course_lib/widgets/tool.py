@@ -16,6 +16,7 @@ from traitlets import TraitError
 from course_lib.checks import require_number
 from course_lib.images import save_image
 from course_lib.shapes import Image
+from course_lib.thrift import give_back_soon
 from course_lib.widgets.canvas import Canvas, encode
 
 ROOM = 384 * 384  # pixels that an uploaded photo may have, or as many as the one before
@@ -128,6 +129,8 @@ class Tool:
             self._sync()
             self.canvas.error = sentence(failure)
             raise
+        finally:
+            give_back_soon()
 
     def save(self, path: str | Path) -> None:
         """Write the answer into a file, as `images.save_image` does."""
