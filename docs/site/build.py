@@ -4,8 +4,8 @@
     python -m docs.site.build
     python -m http.server --bind 127.0.0.1 --directory build/site    # or open build/site/index.html
 
-Lessons are read as they were committed, executed; nothing is run but the export of the toy's
-generator. `npm` brings what the pages run in the reader's browser.
+Lessons are read as they were committed, executed; nothing is run but the export of the toys'
+generators. `npm` brings what the pages run in the reader's browser.
 """
 
 import base64
@@ -87,19 +87,19 @@ def alt_texts(notebook: dict) -> dict[str, str]:
 
 
 def gather_scripts(work: Path) -> None:
-    """Bring MathJax and ONNX Runtime from npm, and the toy's generator from the course."""
+    """Bring MathJax and ONNX Runtime from npm, and what the toys need from the course."""
     npm = shutil.which("npm")
     if npm is None:
         raise RuntimeError("npm was not found, and without it the pages have neither formulas nor "
-                           "the toy: install Node.js, which brings it.")
+                           "the toys: install Node.js, which brings it.")
     subprocess.run([npm, "ci", "--silent", "--ignore-scripts", "--no-audit", "--no-fund"],
                    cwd=work, check=True)
     static, modules = work / "_static", work / "node_modules"
     (static / "mathjax").mkdir()
     shutil.copy(modules / "mathjax/es5/tex-svg.js", static / "mathjax")
-    from docs.site.toy import write_toy
+    from docs.site.toy import write_toys
 
-    write_toy(static, modules / "onnxruntime-web/dist")
+    write_toys(static, modules / "onnxruntime-web/dist")
     shutil.rmtree(modules)
 
 
