@@ -11,6 +11,7 @@ generators. `npm` brings what the pages run in the reader's browser.
 import base64
 import hashlib
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -38,6 +39,7 @@ def build(out: Path) -> Path:
     shutil.rmtree(out, ignore_errors=True)
     subprocess.run([sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-j", "auto",
                     "-b", "html", "-d", str(work / ".doctrees"), str(work), str(out)], check=True)
+    name_by_what_is_read(out)
     faults = broken_links(out)
     if faults:
         raise RuntimeError("These links lead nowhere, so mend them:\n" + "\n".join(faults))
@@ -100,7 +102,20 @@ def gather_scripts(work: Path) -> None:
     from docs.site.toy import write_toys
 
     write_toys(static, modules / "onnxruntime-web/dist")
+    shutil.copy(modules / "axe-core/axe.min.js", work.parent)  # for the tests, outside the site
     shutil.rmtree(modules)
+
+
+def name_by_what_is_read(site: Path) -> None:
+    """Take back the names that theme and notebooks give to what has a text of its own.
+
+    Whoever speaks to their machine says the text that they see.
+    """
+    for path in site.rglob("*.html"):
+        text = path.read_text(encoding="utf-8")
+        text = text.replace('<summary aria-label="Toggle hidden content">', "<summary>")
+        text = re.sub(r'(search-button-field[^>]*?) aria-label="Search"', r"\1", text)
+        path.write_text(text, encoding="utf-8")
 
 
 # Links.
