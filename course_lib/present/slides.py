@@ -27,10 +27,11 @@ BOARD = {
 
 # Pixels, as JupyterLab shows them without their help for the keyboard.
 TOOL_HEIGHTS = {
-    "LiveImage": 270, "LatentTool": 270, "BlendTool": 510, "WarpTool": 572, "PaintTool": 670,
+    "LatentTool": 270, "BlendTool": 510, "WarpTool": 572, "PaintTool": 670,
     "PhotoTool": 1000, "SmoothTool": 560, "DirectionTool": 640, "TransferTool": 820,
     "TextTool": 690, "PartsTool": 720, "DiffuseTool": 720,
 }
+LIVE_PICTURE, BESIDE = 256, 200  # of a LiveImage: its picture, if not said; its controls and note
 LARGEST_ZOOM = 1.7
 # Cells that a lecture leaves out, though there is something to see: more than one slide holds.
 LEFT_OUT = {"05": ("im-shipped",)}
@@ -236,7 +237,11 @@ def pictures_of(cell: dict) -> list[tuple[int, int]]:
 
 def zoom_of(cell: dict) -> float:
     """By how much a live tool is enlarged, so that it fills a slide 720 pixels high."""
-    named = [TOOL_HEIGHTS[name] for name in TOOL_HEIGHTS if f"{name}(" in source(cell)]
+    code = source(cell)
+    named = [TOOL_HEIGHTS[name] for name in TOOL_HEIGHTS if f"{name}(" in code]
+    if "LiveImage(" in code:
+        asked = re.search(r"\bheight=(\d+)", code)
+        named.append(BESIDE + (int(asked[1]) if asked else LIVE_PICTURE))
     return round(min(LARGEST_ZOOM, 650 / max(named, default=650)), 2)
 
 
