@@ -32,6 +32,9 @@ SIZE, SHOWN = (1280, 720), (960, 540)  # of the projector and of the film, in pi
 CAPTION, LETTERS = 76, 92  # pixels below the picture; letters in a line
 QUALITY = 55
 ONSCREEN = ".jp-deck-mod-onscreen"
+# Which pictures a tool shows, by the number that it has drawn, or by what an image holds.
+SHOWS = f"""() => [...document.querySelectorAll("{ONSCREEN} .sw, {ONSCREEN} .jupyter-widgets img")]
+    .map(one => one.dataset.painted ?? one.src).join()"""
 FONT = font_manager.findfont("DejaVu Sans")
 
 
@@ -87,11 +90,17 @@ class Film:
         self.hand = None
         self.rest()
 
-    def press(self, *keys: str, times: int = 1) -> None:
-        """Press keys, each so often, and show what each time brings."""
-        for key in keys * times:
-            self.page.keyboard.press(key)
-            self.rest(0.4)
+    def answered(self, act: Callable[[], object]) -> None:
+        """Do something, and wait for the picture that answers it."""
+        before = self.page.evaluate(SHOWS)
+        act()
+        self.page.wait_for_function(f"before => ({SHOWS})() !== before", arg=before)
+        self.rest()
+
+    def press(self, *keys: str) -> None:
+        """Press keys, one after the other, and show what each of them brings."""
+        for key in keys:
+            self.answered(lambda key=key: self.page.keyboard.press(key))
 
     def rest(self, seconds: float = 1.0, patience: float = 60) -> None:
         """Wait until nothing changes any more, showing it meanwhile, and let it stand."""
@@ -129,10 +138,8 @@ def chin(film: Film) -> None:
     film.say("The line below tells two things: how far the handles miss, which is nothing, and how "
              "far the average pixel travels. That is the whole energy: obey, and stay close.")
     assert "handles missed by 0.0" in face.note
-    film.page.get_by_label("show the grid").check()
-    film.rest()
-    film.page.locator(f"{ONSCREEN} select").select_option("affine")
-    film.rest()
+    film.answered(film.page.get_by_label("show the grid").check)
+    film.answered(lambda: film.page.locator(f"{ONSCREEN} select").select_option("affine"))
     film.say("The squares shear. Photographs take turning well, stretching badly: fewer freedoms, "
              "stiffer pictures.")
     film.drag(face, (138, 131), (200, 110))
@@ -151,23 +158,21 @@ def espresso(film: Film) -> None:
     film.page.get_by_label("show the outline").uncheck()
     film.rest()
     film.say("A cat's eye, pasted into coffee.", 3)
-    blend.uncheck()
-    film.rest()
+    film.answered(blend.uncheck)
     film.say("Every pixel inside is right, and nobody is fooled: the seam shows.")
-    blend.check()
-    film.rest()
+    film.answered(blend.check)
     film.say("We copied differences between neighbours instead of colours, and asked for a picture "
              "that has them.")
-    film.drag(cup, (137, 72), (200, 60), (285, 70))
+    film.drag(cup, (137, 72), (90, 110), (30, 165))
     film.say("It takes the colour of wherever it lies, since only its rim knows the surroundings.")
-    gradients.select_option("the source's")
-    film.rest()
-    film.say("The source's gradients: the grain of the wood is wiped out.")
-    gradients.select_option("mixed")
-    film.rest()
-    film.say("Mixed: it comes back through the fur. Which wish is right? The equation can't say.")
-    film.drag(cup, (285, 70), (222, 66))
-    film.say("Half over the rim, the colours bleed. It is the optimum all the same.", 6)
+    film.answered(lambda: gradients.select_option("the source's"))
+    film.say("The source's gradients: the grain of the wood ends at the eye.")
+    film.answered(lambda: gradients.select_option("mixed"))
+    film.say("Mixed: it runs through the eye. Which wish is right? The equation can't say.")
+    film.answered(lambda: gradients.select_option("the source's"))
+    film.drag(cup, (30, 165), (95, 52))
+    film.say("Half over the rim, the rim is torn, and the colours bleed. It is the optimum all the "
+             "same.", 6)
 
 
 def wheels(film: Film) -> None:
@@ -176,9 +181,7 @@ def wheels(film: Film) -> None:
     film.say("The same cat three times: as she was, as a tint makes her, and the nearest thing to "
              "that on the manifold.")
     strength.focus()
-    film.press("Home")
-    film.press("PageUp", times=2)
-    film.press("End")
+    film.press("Home", "ArrowRight", "ArrowRight", "End")
     film.say("In the middle a disc of orange. On the right, a ginger cat.")
     film.say("Nobody told it where the fur ends. A generator that has seen five thousand cats "
              "knows what hangs together.")
@@ -188,26 +191,23 @@ def wheels(film: Film) -> None:
     film.press("Home")
     film.say("To the left: ginger, and somebody else. Stay close to the input, grant the wish: the "
              "same two halves as before, and the road has edges now.")
-    film.page.get_by_role("button", name="wider").click()
-    film.rest()
+    film.answered(film.page.get_by_role("button", name="wider").click)
     film.say("A few pixels are followed, then no cat fits. Wheels hold you on the road; they don't "
              "build one.", 6)
 
 
 def stroke(film: Film) -> None:
     """Lesson 08, "Your turn"."""
-    pad, answer, thumbs = film.drawings
+    pad, _, thumbs = film.drawings
     film.say("A grey cat, and one stroke of ginger between the eyes. Right: the answer.")
     film.say("I painted a few hundred pixels. Why is the whole coat ginger?")
     film.say("The code moved until the picture under the stroke obeyed, and codes move whole cats.")
     pad.root.get_by_role("radio", name="white").click()
     film.drag(pad, (50, 88), (64, 84), (80, 88))
     film.say("Each stroke is one term, and they add up.")
-    film.page.mouse.move(*thumbs.spots((150, 60))[0])
-    painted = answer.painted
-    film.page.mouse.click(*thumbs.spots((150, 60))[0])
-    answer.wait_for_picture(painted)
-    film.rest()
+    film.hand = thumbs.spots((150, 60))[0]
+    film.answered(lambda: film.page.mouse.click(*film.hand))
+    film.hand = None
     film.say("One wish, several cats that grant it: descent began in several places.")
     film.page.get_by_role("button", name="Play").click()
     film.said = "Each picture on the way is a cat."

@@ -7,6 +7,7 @@ import pytest
 from tests.browser.axe import severe_barriers
 
 SITE = Path(__file__).parents[2] / "build" / "site"
+SHOWN = ".jp-OutputArea-output:has(.jupyter-widgets, .sw)"
 TOOLS = """
 import ipywidgets, torch
 from course_lib.images import load_image
@@ -45,8 +46,8 @@ def test_the_sites_pages_have_no_serious_barrier(browser, theme):
 
 def test_the_tools_have_no_serious_barrier(lab):
     page = lab.open_cells(*TOOLS)
-    tools = page.locator(".jp-OutputArea-output:has(.jupyter-widgets)")
+    tools = page.locator(SHOWN)
     tools.nth(len(TOOLS) - 2).wait_for()
     lab.settle()
     assert tools.count() == len(TOOLS) - 1
-    assert severe_barriers(page, ".jp-OutputArea-output:has(.jupyter-widgets)") == []
+    assert severe_barriers(page, SHOWN) == []
