@@ -242,7 +242,7 @@ def rehearse_demo(name: str, out: Path) -> Path:
         lesson = up_to(find_lesson(number), cell, Path(folder))
         with staged(lesson) as (_, address), chromium(require_chromium()) as browser:
             page = browser.new_page(viewport=dict(zip(("width", "height"), SIZE, strict=True)))
-            page.set_default_timeout(60_000)
+            page.set_default_timeout(240_000)
             page.goto(address)
             page.wait_for_selector(f"{ONSCREEN} :is(h1, h2)")
             last = page.locator(".jp-CodeCell:has(.jupyter-widgets)").last
