@@ -202,9 +202,6 @@ def stroke(film: Film) -> None:
     film.say("A grey cat, and one stroke of ginger between the eyes. Right: the answer.")
     film.say("I painted a few hundred pixels. Why is the whole coat ginger?")
     film.say("The code moved until the picture under the stroke obeyed, and codes move whole cats.")
-    pad.root.get_by_role("radio", name="white").click()
-    film.drag(pad, (50, 88), (64, 84), (80, 88))
-    film.say("Each stroke is one term, and they add up.")
     film.hand = thumbs.spots((150, 60))[0]
     film.answered(lambda: film.page.mouse.click(*film.hand))
     film.hand = None
@@ -212,6 +209,10 @@ def stroke(film: Film) -> None:
     film.page.get_by_role("button", name="Play").click()
     film.said = "Each picture on the way is a cat."
     film.rest(2)
+    pad.root.get_by_role("radio", name="white").click()
+    film.drag(pad, (50, 88), (64, 84), (80, 88))
+    film.say("Each stroke is one term, and they add up. Two of them ask more of her than one: she "
+             "pales as a whole, and blurs.")
     pad.root.get_by_role("radio", name="green").click()
     film.drag(pad, (30, 60), (44, 62))
     film.say("It tries, and can't. No such cat was ever seen. That is what the wheels are for, and "
