@@ -30,7 +30,7 @@ ROOMS = {
         "diffusion_networks diffusion official_ddpm"
     ).split(),
     "widgets": (
-        "background sliders latent browser canvas tool blend tools project directions parts labels "
+        "browser background sliders latent canvas tool blend tools project directions parts labels "
         "wishes paint_page paint diffuse transfer photo_page photo text_page text"
     ).split(),
     "feedback": (
@@ -47,7 +47,7 @@ ROOMS = {
     "parts": "clusters finding moving locality naming".split(),
     "transfer": "motion apply regions alternatives".split(),
     "sessions": "editing rewording photo text".split(),
-    "present": "slides stage __main__".split(),
+    "present": "slides stage pictures __main__".split(),
 }
 
 METHODS = """

@@ -123,6 +123,12 @@ def test_prose_that_is_longer_than_a_slide_is_cut_between_paragraphs():
     assert len(parts) == 2 and all(height(part) <= ROOM for part in parts)
 
 
+def test_the_rest_of_a_long_text_takes_the_paragraph_before_along():
+    blocks = ["A" + " word" * 200, "**Try further**", "1. Try" + " this" * 40, "That is all."]
+    parts = cut(prose("\n\n".join(blocks)))
+    assert [source(part) for part in parts] == [blocks[0], "\n\n".join(blocks[1:])]
+
+
 def test_marking_changes_nothing_but_the_marks_and_can_be_repeated():
     notebook = {"cells": [prose("# A"), figure(tags=["long-cell", "show-code"])], "metadata": {}}
     once = mark(notebook)

@@ -2,6 +2,7 @@
 
     python -m course_lib.present 03
     python -m course_lib.present my_lesson.ipynb --no-browser
+    python -m course_lib.present 03 --screenshots FOLDER
     python -m course_lib.present --mark
 """
 
@@ -11,11 +12,14 @@ import signal
 import sys
 import tempfile
 import webbrowser
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
-from course_lib.present.slides import mark
-from course_lib.present.stage import rehearse, serve
+from course_lib.present.pictures import photograph_slides, require_chromium
+from course_lib.present.slides import mark, slides_of
+from course_lib.present.stage import Server, rehearse, serve
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
 
@@ -27,12 +31,18 @@ def main(words: list[str]) -> None:
     parser.add_argument("lesson", nargs="?", help="its two digits, or a notebook's path")
     parser.add_argument("--no-browser", action="store_true", help="only print the address")
     parser.add_argument("--mark", action="store_true", help="mark the slides of every lesson anew")
+    parser.add_argument("--screenshots", metavar="FOLDER", type=Path,
+                        help="photograph each slide into this folder, and say what does not fit")
+    parser.add_argument("--size", metavar="SIZE", type=parse_size, default=(1280, 720),
+                        help="of the projector that is photographed, 1280x720 if it is not said")
     asked = parser.parse_args(words)
     if not (asked.mark or asked.lesson):
         parser.error("say which lesson: python -m course_lib.present 03")
     try:
         if asked.mark:
             mark_all()
+        elif asked.screenshots:
+            photograph(find_lesson(asked.lesson), asked.screenshots, asked.size)
         else:
             lecture(find_lesson(asked.lesson), browser=not asked.no_browser)
     except (OSError, ImportError, RuntimeError) as error:  # a sentence each
@@ -61,8 +71,19 @@ def mark_all(folder: Path = FOLDER) -> None:
                         encoding="utf-8", newline="\n")
 
 
-def lecture(lesson: Path, *, browser: bool) -> None:
-    """Run the lesson in a folder of its own and show it until Ctrl+C, or until it is terminated.
+def parse_size(text: str) -> tuple[int, int]:
+    """Width and height of "1280x720".
+
+    Raises:
+        ValueError: it is not of this form.
+    """
+    width, height = map(int, text.split("x"))
+    return width, height
+
+
+@contextmanager
+def staged(lesson: Path) -> Iterator[tuple[Server, str]]:
+    """The lesson, run in a folder of its own: who serves it, and where.
 
     Raises:
         ModuleNotFoundError: jupyterlab-slideshow, which turns cells into slides, is missing.
@@ -73,7 +94,31 @@ def lecture(lesson: Path, *, browser: bool) -> None:
             "pip install -r requirements-lecture.txt")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # or JupyterLab would be left behind
     with tempfile.TemporaryDirectory() as folder, serve(Path(folder).resolve()) as server:
-        address = server.address(rehearse(server, lesson))
+        yield server, server.address(rehearse(server, lesson))
+
+
+def photograph(lesson: Path, folder: Path, size: tuple[int, int]) -> None:
+    """Keep a picture of each slide, and say which hold more than fits.
+
+    Raises:
+        ModuleNotFoundError: Playwright is missing.
+    """
+    if find_spec("playwright") is None:
+        raise ModuleNotFoundError(
+            "playwright is not installed, and without it nobody turns the slides: "
+            "pip install -r requirements-dev.txt")
+    require_chromium()
+    count = len(slides_of(json.loads(lesson.read_text(encoding="utf-8"))))
+    with staged(lesson) as (_, address):
+        faults = photograph_slides(address, count, folder, size=size)
+    for number, found in faults.items():
+        print(f"{lesson.stem}, {number:02}.png: {'; '.join(found)}")
+    print(f"{count} slides, of which {len(faults)} do not fit: look at {folder / 'sheet.png'}")
+
+
+def lecture(lesson: Path, *, browser: bool) -> None:
+    """Run the lesson in a folder of its own and show it until Ctrl+C, or until it is terminated."""
+    with staged(lesson) as (server, address):
         print(f"{address}\n→ and ← turn the slides, F11 fills the screen, Esc leaves the slides. "
               f"What you change is not kept. Ctrl+C ends the lecture.", flush=True)
         if browser:

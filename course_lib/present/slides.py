@@ -27,15 +27,17 @@ BOARD = {
 
 # Pixels, as JupyterLab shows them without their help for the keyboard.
 TOOL_HEIGHTS = {
-    "LiveImage": 270, "LatentTool": 270, "BlendTool": 510, "WarpTool": 572, "PaintTool": 670,
+    "LatentTool": 270, "BlendTool": 510, "WarpTool": 572, "PaintTool": 670,
     "PhotoTool": 1000, "SmoothTool": 560, "DirectionTool": 640, "TransferTool": 820,
     "TextTool": 690, "PartsTool": 720, "DiffuseTool": 720,
 }
+LIVE_PICTURE, BESIDE = 256, 200  # of a LiveImage: its picture, if not said; its controls and note
 LARGEST_ZOOM = 1.7
 # Cells that a lecture leaves out, though there is something to see: more than one slide holds.
 LEFT_OUT = {"05": ("im-shipped",)}
 
 ROOM = 92  # of a slide's contents
+REST = 20  # what is left over for a last slide is at least so high, where it can be
 WIDTH = 164  # of a figure in a slide
 GOOD_FIGURE, SHARED = 44, 30  # a figure's least height, alone in its cell or with others
 HEADING, TITLE, LINE, GAP, FORMULA, UNDER, ROW = 9.5, 12, 4.9, 1.8, 12.5, 6, 5.5
@@ -110,15 +112,29 @@ def cut(cell: dict) -> list[dict]:
 
 
 def _pages(text: str) -> list[str]:
-    """Prose in parts that each fit on a slide, cut between paragraphs."""
-    pages = []
+    """Prose in parts that each fit on a slide, cut between paragraphs; the last is no mere rest."""
+    pages: list[list[str]] = []
     for block in re.split(r"\n\s*\n", text.strip()):
-        longer = f"{pages[-1]}\n\n{block}" if pages else block
-        if pages and _height_of_prose(longer) <= ROOM:
-            pages[-1] = longer
+        if pages and _height_of_blocks([*pages[-1], block]) <= ROOM:
+            pages[-1].append(block)
         else:
-            pages.append(block)
-    return pages
+            pages.append([block])
+    while len(pages) > 1 and len(pages[-2]) > 1 and (
+            _height_of_blocks(pages[-1]) < REST or _leads_on(pages[-2][-1])):
+        longer = [pages[-2][-1], *pages[-1]]
+        if _height_of_blocks(longer) > ROOM:
+            break
+        pages[-2:] = [pages[-2][:-1], longer]
+    return ["\n\n".join(page) for page in pages]
+
+
+def _height_of_blocks(blocks: list[str]) -> float:
+    return _height_of_prose("\n\n".join(blocks))
+
+
+def _leads_on(block: str) -> bool:
+    """Whether a paragraph is but a title in bold letters, for what comes after."""
+    return bool(re.fullmatch(r"\*\*[^*]+\*\*", block.strip()))
 
 
 def slides_of(notebook: dict) -> list[list[dict]]:
@@ -221,7 +237,11 @@ def pictures_of(cell: dict) -> list[tuple[int, int]]:
 
 def zoom_of(cell: dict) -> float:
     """By how much a live tool is enlarged, so that it fills a slide 720 pixels high."""
-    named = [TOOL_HEIGHTS[name] for name in TOOL_HEIGHTS if f"{name}(" in source(cell)]
+    code = source(cell)
+    named = [TOOL_HEIGHTS[name] for name in TOOL_HEIGHTS if f"{name}(" in code]
+    if "LiveImage(" in code:
+        asked = re.search(r"\bheight=(\d+)", code)
+        named.append(BESIDE + (int(asked[1]) if asked else LIVE_PICTURE))
     return round(min(LARGEST_ZOOM, 650 / max(named, default=650)), 2)
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Protocol, runtime_checkable
 
+import anywidget
 import ipywidgets
 import numpy as np
 import PIL.Image
@@ -21,6 +22,7 @@ from course_lib.checks import require_count
 from course_lib.images import to_uint8
 from course_lib.results import allowed_steps
 from course_lib.shapes import Image, Pictures
+from course_lib.widgets.browser import read_script
 
 Render = Callable[..., tuple[Pictures | Image, str]]
 
@@ -56,6 +58,12 @@ class Picture:
         )
 
 
+class SliderNames(anywidget.AnyWidget):
+    """Unseen; gives the sliders around it the names that screen readers say."""
+
+    _esm = read_script("sliders")
+
+
 class LiveImage:
     """Controls above, the pictures that they make below, and a caption under these.
 
@@ -84,7 +92,8 @@ class LiveImage:
             control.style.description_width = "9em"
             control.observe(lambda _: self.redraw(), "value")
         rows = ipywidgets.HBox([*controls.values(), self.reset], layout={"flex_flow": "wrap"})
-        self.widget = ipywidgets.VBox([rows, self.view.widget, self.caption, self.error])
+        self.widget = ipywidgets.VBox([rows, self.view.widget, self.caption, self.error,
+                                    SliderNames()])
         self.redraw()
 
     def values(self) -> dict:

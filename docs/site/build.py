@@ -4,13 +4,14 @@
     python -m docs.site.build
     python -m http.server --bind 127.0.0.1 --directory build/site    # or open build/site/index.html
 
-Lessons are read as they were committed, executed; nothing is run but the export of the toy's
-generator. `npm` brings what the pages run in the reader's browser.
+Lessons are read as they were committed, executed; nothing is run but the export of the toys'
+generators. `npm` brings what the pages run in the reader's browser.
 """
 
 import base64
 import hashlib
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -38,6 +39,7 @@ def build(out: Path) -> Path:
     shutil.rmtree(out, ignore_errors=True)
     subprocess.run([sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-j", "auto",
                     "-b", "html", "-d", str(work / ".doctrees"), str(work), str(out)], check=True)
+    name_by_what_is_read(out)
     faults = broken_links(out)
     if faults:
         raise RuntimeError("These links lead nowhere, so mend them:\n" + "\n".join(faults))
@@ -87,20 +89,33 @@ def alt_texts(notebook: dict) -> dict[str, str]:
 
 
 def gather_scripts(work: Path) -> None:
-    """Bring MathJax and ONNX Runtime from npm, and the toy's generator from the course."""
+    """Bring MathJax and ONNX Runtime from npm, and what the toys need from the course."""
     npm = shutil.which("npm")
     if npm is None:
         raise RuntimeError("npm was not found, and without it the pages have neither formulas nor "
-                           "the toy: install Node.js, which brings it.")
+                           "the toys: install Node.js, which brings it.")
     subprocess.run([npm, "ci", "--silent", "--ignore-scripts", "--no-audit", "--no-fund"],
                    cwd=work, check=True)
     static, modules = work / "_static", work / "node_modules"
     (static / "mathjax").mkdir()
     shutil.copy(modules / "mathjax/es5/tex-svg.js", static / "mathjax")
-    from docs.site.toy import write_toy
+    from docs.site.toy import write_toys
 
-    write_toy(static, modules / "onnxruntime-web/dist")
+    write_toys(static, modules / "onnxruntime-web/dist")
+    shutil.copy(modules / "axe-core/axe.min.js", work.parent)  # for the tests, outside the site
     shutil.rmtree(modules)
+
+
+def name_by_what_is_read(site: Path) -> None:
+    """Take back the names that theme and notebooks give to what has a text of its own.
+
+    Whoever speaks to their machine says the text that they see.
+    """
+    for path in site.rglob("*.html"):
+        text = path.read_text(encoding="utf-8")
+        text = text.replace('<summary aria-label="Toggle hidden content">', "<summary>")
+        text = re.sub(r'(search-button-field[^>]*?) aria-label="Search"', r"\1", text)
+        path.write_text(text, encoding="utf-8")
 
 
 # Links.

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.browser.lab import ADVICE, VIEW, Lab, chromium, find_chromium, jupyterlab
+from course_lib.present.pictures import chromium, find_chromium
+from tests.browser.lab import ADVICE, VIEW, Lab, jupyterlab
 
 
 @pytest.fixture(scope="session")

@@ -18,15 +18,10 @@ import nbformat
 import numpy as np
 import PIL.Image
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 ADVICE = (
     "no Chromium was found, so the tools were not tried in a browser: install one (on Debian: "
     "apt-get install chromium) or name its executable in COURSE_CHROMIUM"
 )
-FLAGS = (
-    "--no-sandbox --disable-gpu --disable-background-networking --disable-component-update "
-    "--disable-sync --no-first-run"
-).split()
 # Said after two seconds on a busy machine; the widget comes up all the same, and if it does not,
 # the test that looks for it fails.
 SLOW = "[anywidget] Failed to initialize model."
@@ -35,23 +30,6 @@ SETTINGS = {
     "notebook-extension/tracker": {"windowingMode": "none"},  # render all cells, not those in view
     "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
 }
-
-
-def find_chromium() -> str | None:
-    """The executable of the user's Chromium, if there is one."""
-    asked = os.environ.get("COURSE_CHROMIUM")
-    return shutil.which(asked) if asked else next(filter(None, map(shutil.which, NAMES)), None)
-
-
-@contextmanager
-def chromium(executable: str):
-    """Chromium, without a window."""
-    import playwright.sync_api as api
-
-    with api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=executable, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 @contextmanager

@@ -9,7 +9,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.browser.lab import ADVICE, VIEW, Lab, chromium, find_chromium, jupyterlab
+from course_lib.present.pictures import chromium, find_chromium
+from tests.browser.lab import ADVICE, VIEW, Lab, jupyterlab
 
 SMOOTH = """
 from course_lib.images import crop_square, load_image

@@ -9,10 +9,11 @@ from pathlib import Path
 HERE = Path(__file__).parent
 SCRIPTS = {
     "canvas": (
-        "element files marks pen stage palette "
+        "element names files marks pen stage palette "
         "hands/look hands/brush hands/lasso hands/carry hands/move hands/points hands/pick canvas"
     ).split(),
     "labels": "element labels".split(),
+    "sliders": "names sliders".split(),
 }
 
 

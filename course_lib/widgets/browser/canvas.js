@@ -281,7 +281,10 @@ class Canvas {
 
 export default {
   render({ model, el }) {
-    const canvas = new Canvas(model, el);
-    return () => canvas.stop();
+    const canvas = new Canvas(model, el), forget = nameSliders(el);
+    return () => {
+      forget();
+      canvas.stop();
+    };
   },
 };
