@@ -15,10 +15,10 @@ import torch
 
 from assignments.grading import remote
 from course_lib.blending import blend_poisson
-from course_lib.feedback import answers, gradient_domain, guidance, recipes, wishes
+from course_lib.feedback import answers, gradient_domain, recipes, wishes
 from course_lib.feedback.answers import Refused, as_tensor, ask, lost_gradient, plain
 from course_lib.feedback.core import NotThereYet
-from course_lib.feedback.diagnosis import Check, diagnose
+from course_lib.feedback.diagnosis import Check, demand_gradient, diagnose
 from course_lib.gradients import gradient
 from course_lib.results import Solution
 from tests.test_assignments import NAMES, SOURCE
@@ -260,7 +260,12 @@ def test_a_wish_may_answer_with_a_list(way):
 
 @pytest.mark.parametrize("seed", range(3))
 def test_a_stroke_whose_gradient_is_cut_is_told_when_graded_too(seed, way):
-    value, follows = guidance._stroke_checks(torch.Generator().manual_seed(seed))
+    rng = torch.Generator().manual_seed(seed)
+    question = torch.rand(3, 3, 8, 9, generator=rng), torch.rand(8, 9, generator=rng), torch.rand(
+        3, generator=rng)
+    off = (question[0] - question[2][:, None, None]).square().mean(1)
+    right = (off * question[1]).sum((1, 2)) / question[1].sum()
+    value, follows = Check("it is", question, right, [], kind="curve"), demand_gradient(question, 0)
 
     def cut(pictures, brush, color):
         off = pictures - color[:, None, None]

@@ -211,7 +211,9 @@ def test_unknown_options_are_refused(options):
 
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_a_script_asks_for_nothing_from_elsewhere(name):
-    source = read_script(name) + read_style(name)
+    source = read_script(name)
+    if (HERE / f"{name}.css").is_file():
+        source += read_style(name)
     assert "import " not in source and "http" not in source
 
 

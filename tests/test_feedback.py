@@ -60,7 +60,7 @@ def stub(x):
     (lambda x: x**3, "It does not hold that it is the square. Off by up to"),
     (lambda x: x.reshape(7), "stops in line"),
     (lambda x: x.mul_(x), "changes its argument x in place"),
-    (stub, "To be written: Part 9: square it."),
+    (stub, "To be written: square it."),
 ])
 def test_a_wrong_answer_is_described(wrong, says):
     assert says in diagnose(square_check(), wrong).says

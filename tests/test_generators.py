@@ -66,7 +66,9 @@ def test_no_seed_draws_odd_codes(name):
         return float((read - read.mean(dim=0)).norm(dim=1).mean()), float(
             generator.features(z, layer).std())
 
-    spreads, responses = map(torch.tensor, zip(*map(spread, range(8)), strict=True))
+    # Words are drawn one by one, two seconds a batch.
+    seeds = range(2 if generator.name == "clothes-vqvae" else 8)
+    spreads, responses = map(torch.tensor, zip(*map(spread, seeds), strict=True))
     for measured in (spreads, responses):
         assert measured.max() < 1.15 * measured.min()
 

@@ -21,7 +21,7 @@ from course_lib.training import (
     descent,
     encoder,
     polish,
-    projected,
+    projected_gan,
     stylegan2,
 )
 from course_lib.training.__main__ import main
@@ -60,9 +60,9 @@ def plain() -> Training:
 
 
 def against_features(family: str = "stylegan2") -> Training:
-    recipe = projected.Recipe(family, thousands=0.03, critic_thousands=0.004, batch=4, **SIZES,
+    recipe = projected_gan.Recipe(family, thousands=0.03, critic_thousands=0.004, batch=4, **SIZES,
                               resolution=16, width=4, seen_at=32)
-    return projected.ProjectedTraining(recipe, pictures(20), device=CPU)
+    return projected_gan.ProjectedTraining(recipe, pictures(20), device=CPU)
 
 
 def inverting() -> Training:
@@ -100,7 +100,7 @@ every_run = pytest.mark.parametrize("name", RUNS)
 
 @pytest.fixture(autouse=True)
 def same_precision_everywhere(monkeypatch):
-    for module in (projected, encoder):
+    for module in (projected_gan, encoder):
         monkeypatch.setattr(module, "frozen_precision",
                             lambda device: torch.autocast("cpu", enabled=False))
 
