@@ -5,7 +5,7 @@
 
 Sources: Kingma and Welling, "Auto-Encoding Variational Bayes", ICLR 2014, eq. 3 and appendix B;
 Rybkin et al., "Simple and Effective VAE Training with Calibrated Decoders", ICML 2021, section
-3.2: s² is the mean squared error itself, so that no weight β is left to be tuned.
+3.2: s² is the mean squared error itself, so that it need not be chosen beforehand.
 
 The decoder is DCGAN's generator, weight for weight: what differs is only how it was taught.
 """

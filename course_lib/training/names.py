@@ -55,6 +55,10 @@ NAMES = (
     Found("cats-128", "white face", "GANSpace", 5, layers=(0, 3), reach=1.8, spares=EYES),
     Found("cats-128", "head up", "GANSpace", 8, -1, (0, 3), 1.5),
     Found("cats-128", "head turned", "GANSpace", 3, layers=(0, 3), reach=1.5),
+    Found("clothes", "long sleeves", "annotated", reach=2.0, attribute="longsleeve"),
+    Found("clothes", "black", "annotated", layers=(5, 9), reach=1.5, attribute="black"),
+    Found("clothes", "red", "annotated", layers=(5, 9), reach=1.5, attribute="red or pink"),
+    Found("clothes", "blue", "annotated", layers=(5, 9), reach=1.5, attribute="blue"),
 )
 
 
