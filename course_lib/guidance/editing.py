@@ -68,7 +68,7 @@ def edit(
     constraints: Sequence[Constraint],
     *,
     space: str | None = None,
-    smoothness: float = 0.05,
+    smoothness: float = 0.5,
     steps: int = 80,
     learning_rate: float = 0.1,
     init: Float[Tensor, "starts ..."] | None = None,
@@ -134,7 +134,7 @@ class Editing:
 
     def __init__(
         self, generator: Generator, latent: Latent, constraints: Sequence[Constraint], *,
-        space: str | None = None, smoothness: float = 0.05, learning_rate: float = 0.1,
+        space: str | None = None, smoothness: float = 0.5, learning_rate: float = 0.1,
         init: Float[Tensor, "starts ..."] | None = None, settle: int = 40,
         layers: Sequence[int] | None = None, shared: bool = False,
     ) -> None:
