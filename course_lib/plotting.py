@@ -57,6 +57,49 @@ def show_images(
     show_figure(_grid(draw, aspects, titles, columns, height), alt=alt)
 
 
+def show_grid(
+    images: Float[Tensor, "pictures channels height width"],
+    rows: Sequence[str],
+    columns: Sequence[str],
+    *,
+    alt: str,
+    height: float = 0.8,
+    gap: int = 4,
+) -> None:
+    """Show a table of pictures, each row and each column under its name, so that none is counted.
+
+    Args:
+        images: row by row, as many as the table has cells, clamped to [0, 1]; a white one leaves
+            its cell empty.
+        rows, columns: their names, beside and above; "" for none.
+        alt: what a reader who can't see the figure should know.
+        height: of a row, in inches.
+        gap: of white, in pixels of the pictures.
+    Raises:
+        ValueError: the pictures are not one a cell, or an option is out of range.
+    """
+    require_number(height, "height", above=0, most=LARGEST / max(len(rows), len(columns), 1))
+    require_count(gap, "gap", least=0)
+    if not len(images) or len(images) != len(rows) * len(columns):
+        raise ValueError(
+            f"there are {len(images)} pictures for {len(rows)} rows and {len(columns)} columns, so "
+            f"some would stand under the wrong name: pass one a cell, row by row."
+        )
+    sheet = to_uint8(tile(images, len(columns), size=1, gap=gap))
+    high, wide = ((side + gap) / count for side, count in
+                  zip(sheet.shape[:2], (len(rows), len(columns)), strict=True))
+    size = height * wide / high * len(columns), height * len(rows)
+    figure, axes = plt.subplots(figsize=[max(0.5, side) for side in size])
+    axes.set_position([0, 0, 1, 1])  # names lie outside, and are cut out with the figure
+    axes.imshow(sheet, interpolation="bicubic")  # smooth, and so a small file
+    middle = (gap + 1) / 2  # pixels are counted by their centres
+    axes.set_xticks([(index + 0.5) * wide - middle for index in range(len(columns))], columns)
+    axes.set_yticks([(index + 0.5) * high - middle for index in range(len(rows))], rows)
+    axes.tick_params(length=0, labelsize=8, top=True, labeltop=True, labelbottom=False)
+    axes.spines[:].set_visible(False)
+    show_figure(figure, alt=alt)
+
+
 def show_maps(
     maps: Mapping[str, Float[Tensor, "_ _"]], *, alt: str, height: float = 2.6
 ) -> None:
@@ -145,7 +188,8 @@ def show_figure(figure: Figure, *, alt: str) -> None:
         )
     buffer = io.BytesIO()
     figure.savefig(
-        buffer, format="jpeg", dpi=DPI, bbox_inches="tight", pil_kwargs={"quality": 82}
+        buffer, format="jpeg", dpi=DPI, bbox_inches="tight",
+        pil_kwargs={"quality": 82, "optimize": True, "progressive": True},
     )
     IPython.display.display(
         IPython.display.Image(data=buffer.getvalue(), format="jpeg", alt=alt)

@@ -1,7 +1,11 @@
 """The tool for a diffusion model, driven without a mouse."""
 
+import base64
 import dataclasses
+import io
 
+import numpy as np
+import PIL.Image
 import pytest
 import torch
 
@@ -112,3 +116,20 @@ def test_a_wrong_wish_leaves_all_as_it_was(change, sentence, tool):
 def test_other_families_are_refused_in_a_sentence():
     with pytest.raises(ValueError, match="take a diffusion model"):
         DiffuseTool(Chain(), alt="a picture")
+
+
+def test_a_reader_sees_what_was_painted_beside_the_answer(tool):
+    tool.set(strokes=(DAB,), noise=20)
+    data, metadata = tool._repr_mimebundle_()
+    assert metadata["image/jpeg"]["alt"] == "a square"
+    with PIL.Image.open(io.BytesIO(base64.b64decode(data["image/jpeg"]))) as picture:
+        pixels = np.asarray(picture).astype(float)
+    assert pixels.shape == (192, 2 * 192 + 4, 3)
+    red, _, blue = pixels[96, 96]
+    assert blue > red + 60  # the dab
+    red, green, blue = (pixels[6:192:12, 6:192:12, channel] for channel in range(3))
+    before = tool.state.picture.numpy() * 255
+    assert np.abs(np.stack([red, green, blue])[:, :4] - before[:, :4]).mean() < 25
+    answer = tool.solve(tool.state).image.numpy() * 255
+    shown = pixels[6::12, 202::12].transpose(2, 0, 1)
+    assert np.abs(shown - answer).mean() < 25 < np.abs(shown - before).mean()

@@ -13,7 +13,16 @@ from IPython.core.formatters import DisplayFormatter
 from matplotlib.figure import Figure
 
 from course_lib import plotting
-from course_lib.plotting import enlarge, show_curves, show_figure, show_images, show_maps, tile
+from course_lib.images import to_uint8
+from course_lib.plotting import (
+    enlarge,
+    show_curves,
+    show_figure,
+    show_grid,
+    show_images,
+    show_maps,
+    tile,
+)
 from course_lib.results import Solution
 
 plt.switch_backend("agg")
@@ -195,3 +204,36 @@ def test_tiles_stand_row_by_row_on_white(rng):
 def test_tiles_need_a_column(rng):
     with pytest.raises(ValueError, match="columns"):
         tile(torch.rand(5, 3, 4, 4, generator=rng), 0)
+
+
+def test_in_a_grid_each_name_stands_at_its_row_and_column(figures, rng):
+    images = torch.rand(6, 3, 20, 10, generator=rng)
+    show_grid(images, ["cat", "cup"], ["a", "b", "c"], alt="noise", height=0.2, gap=2)
+    axes, = figures[0].axes
+    sheet = axes.images[0].get_array()
+    assert sheet.shape == (2 * 20 + 2, 3 * 10 + 2 * 2, 3)
+    for ticks, names in ((axes.get_yticks(), axes.get_yticklabels()),
+                         (axes.get_xticks(), axes.get_xticklabels())):
+        assert len(ticks) == len(names)
+    for row, y in enumerate(axes.get_yticks()):
+        for column, x in enumerate(axes.get_xticks()):
+            seen = sheet[int(y - 9.5) : int(y + 10.5), int(x - 4.5) : int(x + 5.5)]
+            assert (seen == to_uint8(images[3 * row + column])).all()
+    assert [name.get_text() for name in axes.get_yticklabels()] == ["cat", "cup"]
+    assert [name.get_text() for name in axes.get_xticklabels()] == ["a", "b", "c"]
+
+
+def test_the_names_of_a_grid_are_part_of_its_figure(displayed):
+    for rows in (["", ""], ["a long name of a row", "another"]):
+        show_grid(torch.zeros(4, 3, 8, 8), rows, ["a", "b"], alt="black", height=0.5)
+    plain, named = (PIL.Image.open(io.BytesIO(one.data)).width for one in displayed)
+    assert named > plain + 60
+
+
+def test_a_grid_needs_one_picture_a_cell(figures, as_users_run_it):
+    for count, rows in ((3, ["a", "b"]), (0, [])):
+        with pytest.raises(ValueError, match=f"{count} pictures for {len(rows)} rows"):
+            show_grid(torch.zeros(count, 3, 4, 4), rows, ["a", "b"], alt="black")
+    with pytest.raises(ValueError, match="height is -1"):
+        show_grid(torch.zeros(1, 3, 4, 4), ["a"], ["b"], alt="black", height=-1)
+    assert figures == []
