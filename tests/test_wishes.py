@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from course_lib.images import load_image
-from course_lib.sessions import Words
+from course_lib.transfer import soft_ellipses
 from course_lib.warping import warp_mls
-from tests.benchmarks.wishes import SIDE, WISHES, Pose, Say, as_strong
+from tests.benchmarks.wishes import HEAD, SIDE, WISHES, Coat, Layer, Pose, as_strong
 
 
 @pytest.fixture(scope="module")
@@ -18,22 +18,31 @@ def test_wishes_have_names_of_their_own():
     assert len({wish.name for wish in WISHES}) == len(WISHES)
 
 
-def test_a_word_that_did_what_a_tint_does_is_met_by_the_tint(photo):
-    tinted = (0.8 * photo + 0.1 * photo.flip(0) + 0.05).clamp(0, 1)
-    wish = Say("tinted", Words("any")).like(tinted, "tabby")
+def test_a_coat_that_is_a_tint_under_the_mask_is_met_by_the_tint(photo):
+    mask = HEAD.mask(photo)
+    tinted = torch.lerp(photo, (0.8 * photo + 0.1 * photo.flip(0) + 0.05).clamp(0, 1), mask)
+    wish = Coat("tinted").like(tinted, "tabby")
     assert wish.missed(photo, tinted, "tabby") == 0 < wish.missed(photo, photo, "tabby")
     torch.testing.assert_close(wish.classical(photo, 1.0, "tabby"), tinted, atol=2e-3, rtol=0)
     assert torch.equal(wish.classical(photo, 0.0, "tabby"), photo)
     assert wish.missed(photo, as_strong(wish, "tabby", photo, tinted), "tabby") < 1e-3
 
 
-def test_a_mask_is_beyond_any_tint(photo):
-    masked = photo.clone()
-    masked[:, 150:210, 90:170] *= 0.3
-    wish = Say("masked", Words("any")).like(masked, "tabby")
-    for strength in (0.5, 1.0, 2.0):
-        left = wish.missed(photo, wish.classical(photo, strength, "tabby"), "tabby")
-        assert left > 0.3 * wish.missed(photo, photo, "tabby")
+def test_a_layer_spares_eyes_and_white_fur(photo):
+    mask = HEAD.mask(photo)
+    inside = soft_ellipses(HEAD.spared, 256, sharpness=8) > 0.95
+    assert mask[inside].max() < 0.06 and mask.max() > 0.9
+    assert mask[photo.amin(dim=0) > 0.8].max() < 0.01
+    assert Layer(HEAD.places, spares_white=False).mask(photo)[photo.amin(dim=0) > 0.8].max() > 0.9
+
+
+def test_stripes_are_beyond_any_tint(photo):
+    striped = photo.clone()
+    striped[:, 60:140, 60:200:8] *= 0.3
+    wish = Coat("striped").like(striped, "tabby")
+    for strength in (0.5, 1.0):
+        left = (wish.classical(photo, strength, "tabby") - striped).square().mean()
+        assert left > 0.3 * (photo - striped).square().mean()
 
 
 def test_a_pose_is_met_by_a_warp_of_the_same_points(photo):

@@ -2,7 +2,7 @@
 
 Four numbers an edit: how far the wish is from being met, how much the rest changed, how strange
 the answer looks beside real photographs (`course_lib.realism`), how much detail is kept. The
-classical answer is made as strong as the one on wheels, so that both meet the wish equally.
+classical answer is made as strong as the one with wheels, or as near to it as it comes.
 """
 
 from collections.abc import Callable, Iterator
@@ -18,7 +18,7 @@ from course_lib.pixels import CATS
 from course_lib.realism import Realism, judge_realism
 from course_lib.sessions import PhotoSession, Rewording
 from tests.benchmarks.timing import median_seconds
-from tests.benchmarks.wishes import WISHES, Say, Wish, as_strong, shrunk
+from tests.benchmarks.wishes import WISHES, Coat, Wish, as_strong, shrunk
 
 Row = tuple[str, str, float | None, str | None, float | None, float | None]
 WAYS = ("classical", "wheels")
@@ -62,12 +62,12 @@ def notes(device: torch.device | str) -> Iterator[str]:
         yield f"{wish.name:22}" + "".join(cells([e for e in found if e.wish.name == wish.name]))
     untouched = mean(stranger(one.before) for one in found)
     yield f"untouched, they are stranger than {100 * untouched:.0f} % of others"
-    for words in (False, True):  # what a word does no tint can, so they are not equally strong
-        chosen = [one for one in found if isinstance(one.wish, Say) is words]
+    for coats in (False, True):  # which no tint can match, so the two are not equally strong
+        chosen = [one for one in found if isinstance(one.wish, Coat) is coats]
         pairs = [[float(realism(getattr(one, way)).distance) for way in WAYS] for one in chosen]
         fewer = sum(wheels < classical for classical, wheels in pairs)
-        yield (f"{'by words' if words else 'as strong'}: answers on wheels are less strange than "
-               f"classical ones in {fewer} of {len(chosen)}")
+        yield (f"{'coats' if coats else 'strokes and drags'}: answers with wheels are less strange "
+               f"than classical ones in {fewer} of {len(chosen)}")
 
 
 def edits(device: torch.device | str) -> Iterator[Edited]:

@@ -30,35 +30,25 @@ LOWER = {"bandit": 0.03, "british": 0.05, "ginger": 0.09, "patch": 0.09, "siames
 
 @dataclass(frozen=True)
 class Paint:
-    """Another colour of fur: by a stroke on wheels, or along a direction; classically by a tint.
+    """A stroke of another colour on the fur; classically a tint.
 
     Attributes:
-        place: where, strokes lower on some foreheads; spared: but not there.
-        color: which; None for what the direction makes of it, so that the tint can be compared.
-        strengths: of named directions; a stroke of the colour if there are none.
+        place: where, lower on some foreheads; color: which.
     """
 
     name: str
     place: Ellipse
-    color: tuple[float, float, float] | None = None
-    spared: tuple[Ellipse, ...] = ()
-    strengths: Mapping[str, float] = field(default_factory=dict)
+    color: tuple[float, float, float]
 
     def ask(self, session: PhotoSession, photo: str) -> None:
-        strokes = [] if self.strengths else [ColorStroke(self._mask(SIDE, photo), self.color)]
-        session.ask(strokes, self.strengths)
+        session.ask([ColorStroke(self._mask(SIDE, photo), self.color)])
 
     def like(self, answer: Tensor, photo: str) -> "Paint":
-        """The same wish, for the colour that an answer has, if none was wished for."""
-        if self.color is not None:
-            return self
-        return replace(self, color=tuple(self._mean(answer, photo).tolist()))
+        return self
 
     def classical(self, picture: Tensor, strength: float, photo: str) -> Tensor:
         """The mean colour moved towards the wish, within soft rims: the fur keeps its texture."""
-        side = picture.shape[-1]
-        soft = soft_ellipses([self._place(photo)], side, sharpness=3)
-        soft = (soft * (1 - soft_ellipses(self.spared, side))).to(picture)
+        soft = soft_ellipses([self.at(photo)], picture.shape[-1], sharpness=3).to(picture)
         shift = picture.new_tensor(self.color) - self._mean(picture, photo)
         return (picture + strength * soft * shift[:, None, None]).clamp(0, 1)
 
@@ -68,19 +58,18 @@ class Paint:
         return float((found - found.new_tensor(self.color)).square().mean().sqrt())
 
     def near(self, photo: str) -> Tensor:
-        x, y, width, height = self._place(photo)
+        x, y, width, height = self.at(photo)
         return soft_ellipses([(x, y, width + 0.1, height + 0.1)], SIDE)
 
     def _mean(self, picture: Tensor, photo: str) -> Tensor:
         return shrunk(picture)[:, self._mask(SIDE, photo)].mean(dim=1)
 
     def _mask(self, side: int, photo: str) -> Tensor:
-        inside = soft_ellipses([self._place(photo)], side) > 0.5
-        return inside & (soft_ellipses(self.spared, side) < 0.5)
+        return soft_ellipses([self.at(photo)], side) > 0.5
 
-    def _place(self, photo: str) -> Ellipse:
+    def at(self, photo: str) -> Ellipse:
         x, y, width, height = self.place
-        return (x, y if self.strengths else y + LOWER[photo], width, height)
+        return (x, y + LOWER[photo], width, height)
 
 
 @dataclass(frozen=True)
@@ -117,29 +106,71 @@ class Turn:
 
 
 @dataclass(frozen=True)
-class Say:
-    """A word; classically the tint that comes nearest to what the word does.
+class Layer:
+    """What a retoucher masks by hand, and fills with one tint.
 
     Attributes:
-        words: what is said; answer: what it does on wheels, once that is known.
+        places: where, with soft rims; spared: but not there; spares_white: nor on white fur.
+    """
+
+    places: tuple[Ellipse, ...]
+    spared: tuple[Ellipse, ...] = EYES
+    spares_white: bool = True
+
+    def mask(self, picture: Tensor) -> Tensor:
+        side = picture.shape[-1]
+        soft = soft_ellipses(self.places, side, sharpness=4).to(picture)
+        soft = soft * (1 - soft_ellipses(self.spared, side, sharpness=8).to(picture))
+        white = torch.sigmoid(25 * (picture.amin(dim=0) - 0.6)) if self.spares_white else 0
+        return soft * (1 - white)
+
+    def over(self, picture: Tensor, answer: Tensor) -> Tensor:
+        """Of all tints under the mask the one that comes nearest to an answer: a map of a pixel's
+        three channels, with an offset, by least squares, in which rims count less."""
+        mask = self.mask(picture)
+        pixels = torch.cat([picture, torch.ones_like(picture[:1])]).flatten(1).T.double()
+        aim = (answer - picture * (1 - mask)).flatten(1).T.double()
+        share = mask.flatten()[:, None].double()
+        tint = torch.linalg.lstsq(share.square() * pixels, share * aim).solution
+        return torch.lerp(picture, (pixels @ tint).T.to(picture).view_as(picture), mask)
+
+
+EARS: tuple[Ellipse, Ellipse] = ((0.22, 0.17, 0.12, 0.2), (0.78, 0.17, 0.12, 0.2))
+HEAD = Layer(((0.5, 0.45, 0.4, 0.3), *EARS))
+MASK: tuple[Ellipse, ...] = ((0.5, 0.58, 0.14, 0.2), *EARS)  # a Siamese's
+SIAMESE = (Layer(((0.5, 0.65, 0.5, 0.6),), (*MASK, *EYES), spares_white=False),
+           Layer(MASK, spares_white=False))
+WHITE_MUZZLE = (HEAD, Layer(((0.5, 0.72, 0.17, 0.14),), spares_white=False))
+
+
+@dataclass(frozen=True)
+class Coat:
+    """Another coat, by a word or along a direction; classically tints under masks drawn by hand,
+    which are told the answer with wheels, and come as near to it as they can.
+
+    Attributes:
+        words, strengths: what is said, and how far to go along named directions.
+        layers: of tints, one over the other; answer: with wheels, once that is known.
     """
 
     name: str
-    words: Words
+    words: Words | None = None
+    strengths: Mapping[str, float] = field(default_factory=dict)
+    layers: tuple[Layer, ...] = (HEAD,)
     answer: Tensor | None = None
 
     def ask(self, session: PhotoSession, photo: str) -> None:
-        session.say(self.words)
+        session.ask([], self.strengths)
+        session.say(self.words or Words())
 
-    def like(self, answer: Tensor, photo: str) -> "Say":
+    def like(self, answer: Tensor, photo: str) -> "Coat":
         return replace(self, answer=answer)
 
     def classical(self, picture: Tensor, strength: float, photo: str) -> Tensor:
-        """Of all maps of a pixel's three channels, with an offset, the one nearest to the answer
-        (least squares), or a share of the way."""
-        pixels = torch.cat([picture.flatten(1), torch.ones_like(picture[:1]).flatten(1)]).T
-        tint = torch.linalg.lstsq(pixels.double(), self.answer.flatten(1).T.double()).solution
-        tinted = (pixels @ tint.to(pixels)).T.view_as(picture)
+        """The layers' tints, or a share of the way."""
+        tinted = picture
+        for layer in self.layers:
+            tinted = layer.over(tinted, self.answer)
         return torch.lerp(picture, tinted, min(strength, 1.0)).clamp(0, 1)
 
     def missed(self, before: Tensor, after: Tensor, photo: str) -> float:
@@ -199,7 +230,7 @@ class Pose:
         return torch.tensor([*eyes, NOSES[photo]])
 
 
-Wish = Paint | Turn | Say | Pose
+Wish = Paint | Turn | Coat | Pose
 MUZZLE: Ellipse = (0.5, 0.7, 0.11, 0.09)
 CHEEKS: tuple[Ellipse, Ellipse] = ((0.25, 0.65, 0.07, 0.07), (0.75, 0.65, 0.07, 0.07))
 FOREHEAD: Ellipse = (0.5, 0.235, 0.155, 0.07)
@@ -207,13 +238,13 @@ WISHES: tuple[Wish, ...] = (
     Paint("a white blaze", (0.5, 0.39, 0.055, 0.2), (0.93, 0.91, 0.88)),
     Paint("a black forehead", FOREHEAD, (0.1, 0.09, 0.09)),
     Paint("a ginger forehead", FOREHEAD, (0.78, 0.5, 0.26)),
-    Paint("a darker coat", FACE, spared=EYES, strengths={"light coat": -0.8}),
-    Paint("a lighter coat", FACE, spared=EYES, strengths={"light coat": 0.8}),
     Turn("the nose aside", -7.0),
-    Say("“Siamese”", Words("Siamese", guidance=2.5)),
-    Say("“white muzzle”", Words("white muzzle", guidance=2.5)),
-    Say("“ginger”", Words(color="ginger", guidance=2.5)),
-    Say("“black”", Words(color="black", guidance=2.5)),
+    Coat("a darker coat", strengths={"light coat": -0.8}),
+    Coat("a lighter coat", strengths={"light coat": 0.8}),
+    Coat("“Siamese”", Words("Siamese", guidance=2.5), layers=SIAMESE),
+    Coat("“white muzzle”", Words("white muzzle", guidance=2.5), layers=WHITE_MUZZLE),
+    Coat("“ginger”", Words(color="ginger", guidance=2.5)),
+    Coat("“black”", Words(color="black", guidance=2.5)),
 )
 
 
