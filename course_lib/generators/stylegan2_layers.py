@@ -63,6 +63,11 @@ def fir_filter() -> Tensor:
     return torch.outer(row, row)
 
 
+def lay_out(x: Tensor) -> Tensor:
+    """The same features in the order in which this device's convolutions are fastest."""
+    return x.contiguous(memory_format=torch.channels_last) if x.device.type == "cpu" else x
+
+
 def smooth(
     x: Tensor, fir: Tensor, *, padding: int, stride: int = 1, gain: float = 1
 ) -> Tensor:
@@ -81,10 +86,9 @@ def upsample(image: Tensor) -> Tensor:
     return F.interpolate(framed, scale_factor=2, mode="bilinear")[..., 2:-2, 2:-2]
 
 
-def activate(x: Tensor, *, gain: float = 1, clamp: float | None = None) -> Tensor:
-    """Leaky ReLU (slope 0.2) times √2, which keeps the variance; then the clamp."""
-    x = F.leaky_relu(x, 0.2) * (math.sqrt(2) * gain)
-    return x if clamp is None else x.clamp(-clamp * gain, clamp * gain)
+def activate(x: Tensor) -> Tensor:
+    """Leaky ReLU (slope 0.2) times √2, which keeps the variance."""
+    return F.leaky_relu(x, 0.2) * math.sqrt(2)
 
 
 def normalize(x: Tensor) -> Tensor:
@@ -125,17 +129,20 @@ class Conv(nn.Module):
 
     def forward(self, x: Tensor, *, gain: float = 1) -> Tensor:
         """(batch, inputs, r, r) -> (batch, outputs, r, r), or half the size where `down`."""
-        weight = (self.weight * self.weight_gain).to(x.dtype)
-        bias = None if self.bias is None else self.bias.to(x.dtype)
+        # Leaky ReLU's √2 and the gain come before it, where they cost no pass over the picture.
+        scale = math.sqrt(2) * gain if self.activated else gain
+        weight = (self.weight * (self.weight_gain * scale)).to(x.dtype)
+        bias = None if self.bias is None else (self.bias * scale).to(x.dtype)
         if self.down and self.kernel == 1:
             x = F.conv2d(smooth(x, self.resample_filter, padding=1, stride=2), weight, bias)
         elif self.down:
             x = F.conv2d(smooth(x, self.resample_filter, padding=2), weight, bias, stride=2)
         else:
             x = F.conv2d(x, weight, bias, padding=self.kernel // 2)
-        if self.activated:
-            return activate(x, gain=gain, clamp=self.clamp)
-        return x * gain
+        if not self.activated:
+            return x
+        x, most = F.leaky_relu_(x, 0.2), self.clamp
+        return x if most is None else x.clamp(-most * gain, most * gain)
 
 
 class SynthesisLayer(nn.Module):
@@ -170,8 +177,8 @@ class SynthesisLayer(nn.Module):
         scale = math.sqrt(2) * (norm + 1e-8).rsqrt()[:, :, None, None].to(x.dtype)
         x = torch.addcmul(math.sqrt(2) * self.bias[:, None, None].to(x.dtype), x, scale)
         if noise is not None:
-            x = x + (math.sqrt(2) * noise * self.noise_strength).unsqueeze(1).to(x.dtype)
-        x = F.leaky_relu(x, 0.2)
+            x = x.add_((math.sqrt(2) * noise * self.noise_strength).unsqueeze(1).to(x.dtype))
+        x = F.leaky_relu_(x, 0.2)
         return x if self.clamp is None else x.clamp(-self.clamp, self.clamp)
 
     def noise_map(self, noise: str, x: Tensor) -> Tensor | None:
@@ -193,7 +200,7 @@ class ToRGB(nn.Module):
 
     def forward(self, x: Tensor, style: Tensor) -> Tensor:
         """(batch, inputs, r, r) -> (batch, 3, r, r), each channel scaled by its style."""
-        style = style * self.gain
-        x = F.conv2d(x * style[:, :, None, None].to(x.dtype), self.weight)
+        weight = self.weight.flatten(1) * (style * self.gain)[:, None]  # (batch, 3, inputs)
+        x = (weight.to(x.dtype) @ x.flatten(2)).unflatten(2, x.shape[2:])
         x = x + self.bias[:, None, None].to(x.dtype)
         return x if self.clamp is None else x.clamp(-self.clamp, self.clamp)

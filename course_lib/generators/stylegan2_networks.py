@@ -20,6 +20,7 @@ from course_lib.generators.stylegan2_layers import (
     SynthesisLayer,
     ToRGB,
     fir_filter,
+    lay_out,
     normalize,
     official_channels,
     smooth,
@@ -132,7 +133,7 @@ class Synthesis(nn.Module):
         maps = None if isinstance(noise, str) else iter(noise)
         image, style = None, iter(styles)
         x = self.b4.const.expand(len(styles[0]), -1, -1, -1)
-        x = x.contiguous(memory_format=torch.channels_last) if x.device.type == "cpu" else x
+        x = lay_out(x)
         for resolution in self.resolutions:
             block = getattr(self, f"b{resolution}")
             for name, layer in block.convolutions.items():
@@ -227,7 +228,7 @@ class Discriminator(nn.Module):
 
     def features(self, images: Tensor) -> list[Tensor]:
         """What each block sees: images (batch, 3, r, r) in [-1, 1] -> features at r/2 ... 4²."""
-        x, found = self.blocks[0].fromrgb(images), []
+        x, found = self.blocks[0].fromrgb(lay_out(images)), []
         for block in self.blocks:
             x = block(x)
             found.append(x)
