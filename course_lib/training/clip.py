@@ -4,8 +4,13 @@ Every caption is true or false of every picture of a batch, not of its own alone
 from labels: so the loss asks of each pair whether it is true. Plain CLIP takes all other pairs for
 false, "a cat" and any picture of a cat among them.
 
-Source: Zhai et al., "Sigmoid Loss for Language Image Pre-Training", ICCV 2023. Deviation: pairs
-are true or false by the labels, and those that nobody knows don't count.
+Beside it stands the question that a CLIP is used for: of all colours (kinds, coats, ...), which one
+is true of this picture?
+
+Sources: Zhai et al., "Sigmoid Loss for Language Image Pre-Training", ICCV 2023; Radford et al.,
+"Learning Transferable Visual Models From Natural Language Supervision", ICML 2021, section 3.1
+(classes as sentences, of which the nearest is chosen). Deviation: pairs are true or false by the
+labels, and those that nobody knows don't count.
 """
 
 import argparse
@@ -35,7 +40,7 @@ from course_lib.training.data import (
 from course_lib.training.descent import DescentRecipe, DescentTraining
 from course_lib.training.measuring import Report
 from course_lib.training.questions import answer, read_labels
-from course_lib.training.zeroshot import measure_clip
+from course_lib.training.zeroshot import QUESTIONS, answered, measure_clip
 
 SETS = {"cats.zip": CATS, "clothes.zip": CLOTHES}
 ATTRIBUTES = CATS | CLOTHES
@@ -52,9 +57,12 @@ class ClipRecipe(DescentRecipe):
         views: how often the locked network looks at each picture, differently framed each time.
         closest: the smallest share of a picture's side that is framed.
         recoloring: as a fraction of the range; little, since captions name colours.
+        noise: added to what the locked network saw, in deviations: there are few pictures.
+        choices: weight of the questions. Without them the sentences of two colours were each
+            well told from false ones, and badly from one another: 74 % right instead of 82.
     """
 
-    thousands: float = 1200
+    thousands: float = 400
     batch: int = 256
     captions: int = 64
     resolution: int = 128
@@ -64,6 +72,8 @@ class ClipRecipe(DescentRecipe):
     views: int = 4
     closest: float = 0.75
     recoloring: float = 0.02
+    noise: float = 0.5
+    choices: float = 1.0
 
 
 RECIPES = {"clip-small": ClipRecipe()}
@@ -75,6 +85,7 @@ class ClipTraining(DescentTraining):
     Attributes:
         data: what the locked network saw of each picture, (pictures, views, features).
         labels, held_labels: (pictures, attributes), 1, 0 or NaN.
+        questions: of each, the attributes to choose from, and their sentences as numbers.
         held_pictures: as small ones, to be looked at.
     """
 
@@ -90,6 +101,10 @@ class ClipTraining(DescentTraining):
         super().__init__(recipe, seen["features"], device=device, rank=rank, processes=processes)
         self.labels, self.held_labels = hold_out(seen["labels"], recipe.held_out)
         self.held_pictures = hold_out(seen["pictures"], recipe.held_out)[1]
+        self.questions = [
+            ([list(ATTRIBUTES).index(name) for name in sentences],
+             self.vocabulary.encode(list(sentences.values())).to(device))
+            for sentences in QUESTIONS.values()]
         photos = self.data[:, 0].float()
         for towers in (self.towers, self.kept):
             towers.mean.copy_(photos.mean(dim=0))
@@ -113,26 +128,41 @@ class ClipTraining(DescentTraining):
         return torch.optim.AdamW(network.parameters(), lr=self.recipe.learning_rate,
                                  weight_decay=0.05)
 
-    def draw(self) -> tuple[Tensor, list[str], Tensor]:
-        """Pictures' features (n, features), captions of some of them, and `truth` of all pairs."""
+    def draw(self) -> tuple[Tensor, Tensor, list[str], Tensor]:
+        """Pictures' features and labels, captions of some of them, and `truth` of all pairs."""
         chosen = torch.randint(len(self.data), (self.batch,), generator=self.rng)
         view = torch.randint(1, self.data.shape[1], (self.batch,), generator=self.rng)
         labels, names = self.labels[chosen], list(ATTRIBUTES)
         said = [choose(ATTRIBUTES, has, self.rng) for has in labels[: self.recipe.captions]]
         captions = [compose([ATTRIBUTES[name] for name in one], self.rng) for one in said]
         named = torch.tensor([[float(name in one) for name in names] for one in said])
-        return self.data[chosen, view].float(), captions, truth(labels, named)
+        features = self.data[chosen, view].float()
+        noise = torch.randn(features.shape, generator=self.rng).to(features)
+        features = features + self.recipe.noise * self.towers.deviation * noise
+        return features, labels, captions, truth(labels, named)
 
-    def loss(self, batch: tuple[Tensor, list[str], Tensor]) -> tuple[Tensor, Losses]:
-        """The cross-entropy of all pairs of which the truth is known; true ones count as much."""
-        features, captions, true = batch
+    def loss(self, batch: tuple[Tensor, Tensor, list[str], Tensor]) -> tuple[Tensor, Losses]:
+        """The cross-entropy of all pairs of which the truth is known, true ones counting as much;
+        and that of the questions.
+        """
+        features, labels, captions, true = batch
         towers, known = self.towers.train(), ~true.isnan()
+        images = towers.embed_features(features)
         sentences = towers.embed_sentences(self.vocabulary.encode(captions).to(self.device))
-        logits = towers.logits(towers.embed_features(features), sentences)
         costs = F.binary_cross_entropy_with_logits(
-            logits[known], true[known].to(logits), reduction="none")
-        loss = sum(costs[true[known] == value].mean() for value in (0, 1)) / 2
-        return loss, {"cross-entropy": loss}
+            towers.logits(images, sentences)[known], true[known].to(images), reduction="none")
+        pairs = sum(costs[true[known] == value].mean() for value in (0, 1)) / 2
+        choices = self.choice_loss(images, labels)
+        return pairs + self.recipe.choices * choices, {"pairs": pairs, "choices": choices}
+
+    def choice_loss(self, images: Tensor, labels: Tensor) -> Tensor:
+        """The cross-entropy of choosing, of each question's sentences, the one that is true."""
+        costs = []
+        for columns, sentences in self.questions:
+            asked, true = answered(labels, columns)
+            logits = self.towers.logits(images[asked], self.towers.embed_sentences(sentences))
+            costs.append(F.cross_entropy(logits, true.to(logits.device), reduction="sum"))
+        return sum(costs) / len(images)
 
     def rate(self, full: float, progress: float) -> float:
         """Down to almost nothing, linearly."""
