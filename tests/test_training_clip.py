@@ -81,7 +81,7 @@ def test_what_is_true_of_a_cat_is_false_of_a_garment(seen):
 
 def test_a_run_resumes_where_it_stopped(seen, tmp_path):
     def steps(training, n):
-        return [float(training.step()["cross-entropy"]) for _ in range(n)]
+        return [sum(map(float, training.step().values())) for _ in range(n)]
 
     whole = clip.ClipTraining(RECIPE, seen, device=CPU)
     losses = steps(whole, 5)
@@ -100,8 +100,25 @@ def test_it_learns_what_features_tell(seen):
     names = list(clip.ATTRIBUTES)
     is_cat = training.labels[:, names.index("cat")] == 1
     training.data[is_cat] += 3
-    losses = [float(training.step()["cross-entropy"]) for _ in range(40)]
+    losses = [float(training.step()["pairs"]) for _ in range(40)]
     assert sum(losses[-5:]) < 0.8 * sum(losses[:5])
+
+
+def test_of_a_questions_sentences_the_true_one_is_chosen(seen):
+    training = clip.ClipTraining(RECIPE, seen, device=CPU)
+    names, question = list(clip.ATTRIBUTES), list(QUESTIONS["colour of garment"])
+    columns, sentences = training.questions[list(QUESTIONS).index("colour of garment")]
+    assert [names[column] for column in columns] == question
+    with torch.no_grad():
+        texts = training.towers.embed_sentences(sentences)
+        labels = torch.full((3, len(names)), torch.nan)
+        labels[0, columns], labels[0, columns[4]] = 0, 1  # the fifth
+        images = texts[[4, 0, 1]]
+        logits = training.towers.logits(images, texts)
+        expected = torch.logsumexp(logits[0], dim=0) - logits[0, 4]
+        assert float(training.choice_loss(images, labels)) == pytest.approx(float(expected) / 3)
+        labels[0] = torch.nan
+        assert float(training.choice_loss(images, labels)) == 0
 
 
 def test_it_ships_with_its_words_and_what_was_measured(seen, tmp_path, monkeypatch):
