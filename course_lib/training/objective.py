@@ -39,7 +39,9 @@ class PathLength:
         self, images: Float[Tensor, "batch 3 h w"], w_plus: Float[Tensor, "batch rows dim"]
     ) -> Float[Tensor, ""]:
         """The penalty of pictures made from `w_plus`; follows the mean length a."""
-        noise = torch.randn_like(images) / images[0, 0].numel() ** 0.5
+        # The same draw however the pictures lie in memory.
+        noise = torch.randn_like(images, memory_format=torch.channels_last)
+        noise = noise / images[0, 0].numel() ** 0.5
         (gradient,) = torch.autograd.grad((images * noise).sum(), w_plus, create_graph=True)
         lengths = gradient.square().sum(dim=2).mean(dim=1).sqrt()
         self.mean = torch.lerp(self.mean.to(lengths), lengths.detach().mean(), self.decay)
