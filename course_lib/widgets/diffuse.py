@@ -1,6 +1,5 @@
 """Edits by a diffusion model under your hands: paint, choose how much noise, and watch it clear."""
 
-import base64
 from dataclasses import dataclass
 
 import ipywidgets
@@ -14,8 +13,8 @@ from course_lib.images import crop_square
 from course_lib.plotting import tile
 from course_lib.sdedit import Denoised, sdedit
 from course_lib.shapes import Image
-from course_lib.widgets.canvas import Canvas, Marks, Stroke, encode, paint
-from course_lib.widgets.tool import Answer, Reader, Tool
+from course_lib.widgets.canvas import Canvas, Marks, Stroke, paint
+from course_lib.widgets.tool import Answer, Reader, Tool, painted_beside
 from course_lib.widgets.wishes import wishes
 
 ANY = "any"
@@ -153,14 +152,9 @@ class DiffuseTool(Tool):
     def _square(self, read: Reader) -> Reader:
         return lambda size: self._fitted(read(size))
 
-    def _repr_mimebundle_(self, **kwargs: object) -> tuple[dict, dict]:
-        # For those who read without running: what was painted, and the answer beside it.
-        bundle, metadata = super()._repr_mimebundle_(**kwargs)
-        shades, ink = paint(self.state.strokes, self.state.picture.shape[-2:])
-        painted = torch.where(ink, shades, self.state.picture)
-        answer = self.solve(self.state).image.cpu()
-        picture = encode(tile(torch.stack([painted, answer]), 2, size=192), quality=82)
-        return bundle | {"image/jpeg": base64.b64encode(picture).decode()}, metadata
+    def stored(self) -> Image:
+        """What was painted, and the answer beside it."""
+        return painted_beside(self.state.strokes, self.state.picture, super().stored().cpu())
 
     def _sync(self) -> None:
         super()._sync()

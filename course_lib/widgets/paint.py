@@ -1,6 +1,5 @@
 """Brush edits under your hands: paint what you wish, and the manifold follows: `PaintTool`."""
 
-import base64
 from dataclasses import replace
 
 import torch
@@ -16,7 +15,7 @@ from course_lib.projection import project
 from course_lib.sessions import EditSession
 from course_lib.shapes import Image, Latent
 from course_lib.widgets.background import Background
-from course_lib.widgets.canvas import BRUSHES, Marks, Pair, Stroke, encode, paint
+from course_lib.widgets.canvas import BRUSHES, Marks, Pair, Stroke
 from course_lib.widgets.paint_page import (
     COLUMNS,
     NOTHING,
@@ -26,7 +25,7 @@ from course_lib.widgets.paint_page import (
     PaintPage,
     PaintState,
 )
-from course_lib.widgets.tool import Answer, Reader, Tool
+from course_lib.widgets.tool import Answer, Reader, Tool, painted_beside
 from course_lib.widgets.wishes import wishes
 
 
@@ -272,10 +271,6 @@ class PaintTool(Tool):
         """All begins anew in `redraw`."""
         self._begun = None
 
-    def _repr_mimebundle_(self, **kwargs: object) -> tuple[dict, dict]:
-        bundle, metadata = super()._repr_mimebundle_(**kwargs)
-        shades, ink = paint(self.state.strokes, self.session.before.shape[-2:])
-        painted = torch.where(ink, shades, self.session.before.cpu())
-        answer = self.solve(self.state).image.cpu()
-        picture = encode(tile(torch.stack([painted, answer]), 2, size=192), quality=82)
-        return bundle | {"image/jpeg": base64.b64encode(picture).decode()}, metadata
+    def stored(self) -> Image:
+        """The strokes, and the answer beside them."""
+        return painted_beside(self.state.strokes, self.session.before.cpu(), super().stored().cpu())

@@ -10,14 +10,17 @@ from numbers import Real
 from pathlib import Path
 
 import ipywidgets
+import torch
+from jaxtyping import Float
 from torch import Tensor
 from traitlets import TraitError
 
 from course_lib.checks import require_number
 from course_lib.images import save_image
+from course_lib.plotting import tile
 from course_lib.shapes import Image
 from course_lib.thrift import give_back_soon
-from course_lib.widgets.canvas import Canvas, encode
+from course_lib.widgets.canvas import Canvas, Stroke, encode, paint
 
 ROOM = 384 * 384  # pixels that an uploaded photo may have, or as many as the one before
 Reader = Callable[[int | None], Image]
@@ -144,6 +147,10 @@ class Tool:
         """Changes that a drawing hand might make; `sweep` tries them all."""
         return []
 
+    def stored(self) -> Image:
+        """What those see who read the notebook without running it: the picture as it is now."""
+        return self.solve(self.state).image
+
     def _make_room(self) -> None:
         """Let sliders reach what the tool begins with, which they would show clipped."""
         for name, control, value in self._sliders_of(self.values()):
@@ -226,11 +233,17 @@ class Tool:
         self.redraw()
 
     def _repr_mimebundle_(self, **kwargs: object) -> tuple[dict, dict]:
-        # The picture as it is now goes along, for those who read the notebook without running it.
         bundle = dict(self.widget._repr_mimebundle_(**kwargs))
-        picture = encode(self.solve(self.state).image, quality=82)
-        bundle["image/jpeg"] = base64.b64encode(picture).decode()
+        bundle["image/jpeg"] = base64.b64encode(encode(self.stored(), quality=82)).decode()
         return bundle, {"image/jpeg": {"alt": self.canvas.alt}}
+
+
+def painted_beside(
+    strokes: Sequence[Stroke], before: Image, answer: Image
+) -> Float[Tensor, "3 _ _"]:
+    """What was painted on a picture, and the answer to it, side by side."""
+    shades, ink = paint(strokes, before.shape[-2:])
+    return tile(torch.stack([torch.where(ink, shades, before), answer]), 2, size=192)
 
 
 def _duration(seconds: float) -> str:
