@@ -5,17 +5,21 @@ meant.
 """
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from course_lib.checks import require_image, require_option
+from course_lib.checks import require_count, require_image, require_option, require_rng
 from course_lib.generators.base import Generator
-from course_lib.shapes import Image
+from course_lib.shapes import Image, Latent
 from course_lib.weights import read_weights
 from course_lib.weights.files import ASSETS
+
+BATCH = 50  # pictures at once
 
 
 @dataclass(frozen=True)
@@ -91,3 +95,34 @@ def load_classifier(generator: Generator) -> Classifier:
     classifier = Classifier(ClassifierConfig(**settings | lists))
     classifier.load_state_dict(weights.tensors)
     return classifier.to(generator.device).eval().requires_grad_(False)
+
+
+@torch.no_grad()
+def sample_showing(
+    generator: Generator, n: int, *, any_of: Sequence[str], none_of: Sequence[str] = (),
+    rng: torch.Generator, truncation_psi: float = 0.8,
+) -> Latent:
+    """`n` samples in w of whose pictures the classifier says what is wished: of one kind of thing.
+
+    Args:
+        any_of, none_of: attributes of the generator's classifier; of the first at least one holds,
+            of the others not one.
+    Raises:
+        ValueError: there is no such attribute, or hardly a picture shows what is wished.
+    """
+    require_count(n, "n")
+    require_rng(rng)
+    classifier = load_classifier(generator)
+    wanted, barred = ([classifier.number(name) for name in names] for names in (any_of, none_of))
+    found, drawn = [], 0
+    while sum(map(len, found)) < n:
+        if drawn >= 10 * BATCH + 50 * n:
+            raise ValueError(
+                f"of {drawn:,} samples of {generator.name} only {sum(map(len, found))} show "
+                f"{' or '.join(any_of)}, so {n} are out of reach: ask for fewer, or for less."
+            )
+        codes = generator.sample_latent(BATCH, space="w", rng=rng, truncation_psi=truncation_psi)
+        says = classifier(generator.decode(codes, space="w").clamp(0, 1)) > 0
+        found.append(codes[says[:, wanted].any(dim=1) & ~says[:, barred].any(dim=1)])
+        drawn += BATCH
+    return torch.cat(found)[:n]

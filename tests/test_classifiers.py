@@ -9,7 +9,12 @@ import pytest
 import torch
 
 from course_lib import classifiers
-from course_lib.classifiers import Classifier, ClassifierConfig, load_classifier
+from course_lib.classifiers import (
+    Classifier,
+    ClassifierConfig,
+    load_classifier,
+    sample_showing,
+)
 from course_lib.generators import load_generator
 from course_lib.generators.base import Card
 from course_lib.training import questions
@@ -195,6 +200,21 @@ def test_a_missing_classifier_or_label_names_the_way_out(tmp_path, rng):
         load_classifier(tame(rng))
     with pytest.raises(ValueError, match=r"labels\.json"):
         read_labels(tmp_path)
+
+
+def test_samples_of_one_kind_are_those_that_the_classifier_says_show_it(rng):
+    generator = load_generator("clothes", device="cpu")
+    codes = sample_showing(generator, 7, any_of=["trousers", "shorts"], none_of=["blue"], rng=rng)
+    judge = load_classifier(generator)
+    with torch.no_grad():
+        says = judge(generator.decode(codes, space="w").clamp(0, 1)) > 0
+    assert codes.shape == (7, *generator.latent_shape("w"))
+    assert (says[:, judge.number("trousers")] | says[:, judge.number("shorts")]).all()
+    assert not says[:, judge.number("blue")].any()
+    with pytest.raises(ValueError, match="out of reach"):
+        sample_showing(generator, 1, any_of=["black"], none_of=["black"], rng=rng)
+    with pytest.raises(ValueError, match="attribute is 'wings'"):
+        sample_showing(generator, 1, any_of=["wings"], rng=rng)
 
 
 def test_questions_about_clothes_are_answered_by_their_labels():

@@ -7,11 +7,13 @@ import torch
 import torch.nn.functional as F
 from skimage.color import rgb2lab
 
+from course_lib.classifiers import load_classifier, sample_showing
 from course_lib.generators import load_generator
 from course_lib.generators.base import Generator
 from course_lib.parts import (
     Part,
     choose_channels,
+    coarse_layers,
     find_parts,
     lab,
     load_parts,
@@ -53,6 +55,18 @@ class Quadrants(Generator):
     def decode(self, latent, *, space="z", noise=None):
         drawn = (latent.sigmoid()[:, :, None, None] * (self.stamps > 0)).sum(dim=1, keepdim=True)
         return drawn.expand(-1, 3, -1, -1)
+
+
+@pytest.fixture(scope="module")
+def garments():
+    """The generator of clothes, the parts of its tops, and codes of some of its kinds."""
+    generator, rng = load_generator("clothes", device="cpu"), torch.Generator().manual_seed(5)
+    kinds = {"short": ("t-shirt", "longsleeve"), "long": ("longsleeve", "t-shirt"),
+             "legs": ("trousers", "shirt")}
+    codes = {name: sample_showing(generator, 6, any_of=[shown], none_of=[*barred, "dress"],
+                                  rng=rng, truncation_psi=0.7)
+             for name, (shown, *barred) in kinds.items()}
+    return generator, shipped_parts(generator, "tops"), codes
 
 
 @pytest.fixture
@@ -243,6 +257,50 @@ def test_a_part_of_a_cat_changes_more_inside_than_by_mixed_rows():
                 before, by_rows, region).share, name
 
 
+def test_the_named_parts_of_garments_lie_where_their_names_say(garments):
+    generator, tops, codes = garments
+    masks = tops.masks(generator, codes["short"], space="w")
+    heights, sides = (torch.linspace(-1, 1, 16)[:, None], torch.linspace(-1, 1, 16).abs())
+
+    def mean_of(name: str, weight: torch.Tensor) -> float:
+        mask = masks[:, tops.names.index(name)]
+        return float((mask * weight).sum() / mask.sum())
+
+    assert mean_of("sleeves", sides) > mean_of("body", sides) + 0.2
+    assert mean_of("chest", heights) < mean_of("body", heights) < mean_of("below", heights)
+    trousers = shipped_parts(generator, "trousers")
+    masks = trousers.masks(generator, codes["legs"], space="w")
+    lower = {name: float((mask * heights).sum() / mask.sum())
+             for name, mask in zip(trousers.names, masks.unbind(1), strict=True)}
+    assert lower["waist"] < lower["legs"] < lower["between"]
+
+
+@torch.no_grad()
+def test_sleeves_go_over_without_the_colour_and_with_less_of_the_rest_than_all_styles(garments):
+    generator, tops, codes = garments
+    ours, theirs = codes["long"], codes["short"]
+    form = coarse_layers(generator, ours, space="w")
+    start, other = (generator.convert(one, "w", "s") for one in (ours, theirs))
+    mixed = start.clone()
+    for layer in form:
+        at = generator.style_slices()[layer]
+        mixed[:, at] = other[:, at]
+    sewn = transfer_part(generator, ours, theirs, tops["sleeves"], space="w", layers=form,
+                         leakage=100)
+    before, wanted, all_of_it, by_part = (
+        generator.decode(one, space="s").clamp(0, 1) for one in (start, other, mixed, sewn))
+    region = torch.maximum(*(tops.masks(generator, one, space="w") for one in (ours, theirs)))
+    region = region[:, tops.names.index("sleeves")]
+    part, rows = (measure_locality(before, one, region) for one in (by_part, all_of_it))
+    assert part.share > rows.share and part.outside < 0.8 * rows.outside
+    judge = load_classifier(generator)
+    sleeves = [judge(one)[:, judge.number("longsleeve")] for one in (before, by_part)]
+    assert (sleeves[1] < sleeves[0]).all()
+    own, new, meant = (one[:, :, 24:48, 24:40].mean(dim=(2, 3))
+                       for one in (before, by_part, wanted))
+    assert (new - own).norm() < 0.3 * (meant - own).norm()  # the cloth's colour stays
+
+
 # ---- errors
 
 @pytest.mark.usefixtures("as_users_run_it")
@@ -255,6 +313,10 @@ def test_a_part_of_a_cat_changes_more_inside_than_by_mixed_rows():
                                      space="z"), "plain has no styles"),
     (lambda g, p, rng: shipped_parts(Plain()), "plain has no styles"),
     (lambda g, p, rng: shipped_parts(g), "nobody has named the parts of quadrants"),
+    (lambda g, p, rng: shipped_parts(load_generator("clothes", device="cpu")),
+     "several things: say of which, of='tops' or of='trousers'"),
+    (lambda g, p, rng: find_parts(g, layer="stamps", n_parts=2, rng=rng, codes=torch.rand(3, 5)),
+     "codes? has shape|latent has shape"),
     (lambda g, p, rng: p["whiskers"], "part is 'whiskers'"),
     (lambda g, p, rng: p.named({"ears": (7,)}), "number of a cluster is 7"),
     (lambda g, p, rng: spherical_kmeans(torch.randn(5, 3), 6, rng=rng), "k is 6.*at most 5"),

@@ -7,7 +7,7 @@ import torch
 
 from course_lib.generators import load_generator
 from course_lib.images import load_image
-from course_lib.parts import shipped_parts, transfer_part
+from course_lib.parts import coarse_layers, shipped_parts, transfer_part
 from course_lib.widgets import sweep
 from course_lib.widgets.canvas import encode
 from course_lib.widgets.parts import PartsTool
@@ -53,6 +53,20 @@ def test_a_click_chooses_the_part_under_it_and_another_its_reference(tool, gener
     assert tool.state.reference == 5 and tool.canvas.jpeg != before
 
 
+def test_the_coarse_layers_alone_give_no_channel_of_the_fine_ones(tool, generator):
+    start, references = code(generator, 1, 0), code(generator, 8, 1000)
+    form = coarse_layers(generator, start, space="w")
+    assert form[0] == "b4.conv1" and form[-1] == "b64.conv0"  # it reads features of 32²
+    styles = transfer_part(generator, start, references[2:3], tool.parts["muzzle"], space="w",
+                           layers=form)
+    tool.set(coarse=True)
+    with torch.no_grad():
+        assert tool.canvas.jpeg == encode(generator.decode(styles, space="s")[0].clamp(0, 1))
+    same = styles == generator.convert(start, "w", "s")
+    fine = [at for layer, at in generator.style_slices().items() if layer not in form]
+    assert all(same[:, at].all() for at in fine) and not same.all()
+
+
 def test_without_strength_or_budget_nothing_changes(tool, generator):
     with torch.no_grad():
         start = encode(generator.decode(code(generator, 1, 0), space="w")[0].clamp(0, 1))
@@ -86,7 +100,7 @@ def test_the_state_is_frozen_and_comes_back_on_reset(tool):
 
 def test_no_position_of_a_control_fails(tool):
     before = tool.state
-    assert sweep(tool, stops=2) == 8 + 3 * 2 + 8
+    assert sweep(tool, stops=2) == 8 + 3 * 2 + 2 + 8
     assert tool.state == before
 
 

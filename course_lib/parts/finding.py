@@ -87,7 +87,7 @@ class Parts:
 @torch.no_grad()
 def find_parts(
     generator: Generator, *, layer: str, n_parts: int, rng: torch.Generator,
-    n_samples: int = 300,
+    n_samples: int = 300, codes: Latent | None = None,
 ) -> Parts:
     """Tell the parts of a layer's features apart, and measure what each channel gives to each.
 
@@ -105,15 +105,20 @@ def find_parts(
         layer: one of `generator.layers`, whose features are clustered.
         n_parts: K, at least 2.
         n_samples: pictures to learn from, at truncation ψ = 0.8.
+        codes: in w, to learn from instead: samples of one kind of thing, where the generator
+            draws several (a sleeve and a trouser leg lie at the same place).
     Raises:
-        ValueError: the generator has no styles, there is no such layer, or n_parts is below 2.
+        ValueError: the generator has no styles, there is no such layer, n_parts is below 2, or
+            the codes are none.
     """
     generator.require_capability("style_slices")
     require_option(layer, generator.layers, "layer")
     require_count(n_parts, "n_parts", least=2)
     require_count(n_samples, "n_samples", least=2)
     require_rng(rng)
-    codes = generator.sample_latent(n_samples, space="w", rng=rng, truncation_psi=TYPICAL)
+    if codes is None:
+        codes = generator.sample_latent(n_samples, space="w", rng=rng, truncation_psi=TYPICAL)
+    generator.require_latent(codes, "w")
     scale, centers, found = cluster_features(generator, codes, layer, n_parts, rng)
     total = 0
     for part, here in zip(codes.split(BATCH), found.split(BATCH), strict=True):

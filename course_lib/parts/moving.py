@@ -73,3 +73,11 @@ def transfer_part(
     start, end = (generator.convert(one, space, "s") for one in (latent, reference))
     chosen = part_channels(generator, part, leakage=leakage, least=least, layers=layers)
     return start + strength * chosen * (end - start)
+
+
+@torch.no_grad()
+def coarse_layers(generator: Generator, latent: Latent, *, space: str) -> tuple[str, ...]:
+    """The layers that draw at no more than a quarter of the picture's size: form, not finish."""
+    inputs = generator.style_inputs(latent[:1], space=space)
+    return tuple(layer for layer, values in inputs.items()
+                 if 4 * values.shape[-1] <= generator.resolution)

@@ -37,20 +37,32 @@ def load_parts(path: str | Path) -> Parts:
         ) from error
 
 
-def shipped_parts(generator: Generator) -> Parts:
+def shipped_parts(generator: Generator, of: str | None = None) -> Parts:
     """The parts that were found and named for a shipped generator.
 
+    Args:
+        of: of which of the things that it draws, where there are several: "tops".
     Raises:
         ValueError: the generator has no styles.
-        FileNotFoundError: nobody has named any for it.
+        FileNotFoundError: nobody has named any for it, or for these things.
     """
     generator.require_capability("style_slices")
-    path = ASSETS / f"{generator.name}-parts.safetensors"
+    path = ASSETS / f"{generator.name}{f'-{of}' if of else ''}-parts.safetensors"
     if not path.is_file():
-        raise FileNotFoundError(
-            f"nobody has named the parts of {generator.name} yet, so there are none to load: find "
-            f"them with parts.find_parts, look at their masks, and name them."
-        )
+        raise FileNotFoundError(_missing(generator, of))
     found = load_parts(path)
     return Parts(found.layer, *(getattr(found, name).to(generator.device)
                                 for name in ("centers", "scale", "contributions")), found.clusters)
+
+
+def _missing(generator: Generator, of: str | None) -> str:
+    others = (path.stem.removesuffix("-parts")
+              for path in ASSETS.glob(f"{generator.name}-*-parts.safetensors"))
+    named = sorted(name.removeprefix(f"{generator.name}-") for name in others
+                   if not (ASSETS / f"{name}.safetensors").exists())  # cats-128 is no sort of cats
+    what = f"the parts of {generator.name}" + (f", {of}," if of else "")
+    if named:
+        return (f"nobody has named {what} as such, since it draws several things: say of which, "
+                f"of={' or of='.join(map(repr, named))}.")
+    return (f"nobody has named {what} yet, so there are none to load: find them with "
+            f"parts.find_parts, look at their masks, and name them.")

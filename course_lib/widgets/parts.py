@@ -11,7 +11,14 @@ from torch import Tensor
 from course_lib.checks import require_count, require_option
 from course_lib.encoders import has_inverse
 from course_lib.generators.base import Generator
-from course_lib.parts import Parts, measure_locality, part_channels, shipped_parts, transfer_part
+from course_lib.parts import (
+    Parts,
+    coarse_layers,
+    measure_locality,
+    part_channels,
+    shipped_parts,
+    transfer_part,
+)
 from course_lib.plotting import tile
 from course_lib.projection import project
 from course_lib.shapes import Image, Latent
@@ -35,6 +42,7 @@ class PartsState:
         reference: number of the picture that it comes from.
         strength: in %.
         leakage: ε, the budget of each layer.
+        coarse: whether only layers up to a quarter of the picture's size give channels away.
         seed: of the start; not used for a given code.
     """
 
@@ -42,6 +50,7 @@ class PartsState:
     reference: int = 0
     strength: int = 100
     leakage: float = 10.0
+    coarse: bool = False
     seed: int = 0
 
 
@@ -123,11 +132,13 @@ class PartsTool(Tool):
         self._begin(state)
         reference = self.references[state.reference][None]
         part = self.parts[state.part]
-        styles = transfer_part(
-            self.generator, self._code, reference, part, space=self.space,
-            strength=state.strength / 100, leakage=state.leakage)
+        budget = {"leakage": state.leakage}
+        if state.coarse:
+            budget["layers"] = coarse_layers(self.generator, self._code, space=self.space)
+        styles = transfer_part(self.generator, self._code, reference, part, space=self.space,
+                               strength=state.strength / 100, **budget)
         answer = self.generator.decode(styles, space="s").clamp(0, 1)
-        exchanged = int(part_channels(self.generator, part, leakage=state.leakage).sum())
+        exchanged = int(part_channels(self.generator, part, **budget).sum())
         return Answer(answer[0], said=self._told(answer, state, exchanged))
 
     def redraw(self) -> None:
@@ -193,8 +204,9 @@ class PartsTool(Tool):
                                         description="part"),
             "strength": ipywidgets.IntSlider(state.strength, 0, 150,
                                              description="strength in %"),
-            "leakage": ipywidgets.FloatSlider(state.leakage, min=0, max=50, step=1,
+            "leakage": ipywidgets.FloatSlider(state.leakage, min=0, max=100, step=1,
                                               description="leakage ε", readout_format=".0f"),
+            "coarse": ipywidgets.Checkbox(state.coarse, description="coarse layers only"),
         }
         if self._given is None:
             controls["seed"] = ipywidgets.IntSlider(state.seed, 0, 99, description="seed")
