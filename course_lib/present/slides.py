@@ -29,17 +29,18 @@ BOARD = {
 TOOL_HEIGHTS = {
     "LatentTool": 270, "BlendTool": 510, "WarpTool": 572, "PaintTool": 670,
     "PhotoTool": 1000, "SmoothTool": 560, "DirectionTool": 640, "TransferTool": 820,
-    "TextTool": 690, "PartsTool": 720, "DiffuseTool": 720,
+    "TextTool": 690, "PartsTool": 720, "DiffuseTool": 720, "ProjectTool": 480, "LabelTool": 480,
 }
 LIVE_PICTURE, BESIDE = 256, 200  # of a LiveImage: its picture, if not said; its controls and note
-LARGEST_ZOOM = 1.7
-# Cells that a lecture leaves out, though there is something to see: more than one slide holds.
-LEFT_OUT = {"05": ("im-shipped",)}
+LARGEST_ZOOM = 2.2
+# Cells that a lecture leaves out, though there is something to see: too much, or to no purpose.
+LEFT_OUT = {"05": ("im-seed", "im-shipped")}
 
 ROOM = 92  # of a slide's contents
 REST = 20  # what is left over for a last slide is at least so high, where it can be
 WIDTH = 164  # of a figure in a slide
 GOOD_FIGURE, SHARED = 44, 30  # a figure's least height, alone in its cell or with others
+SLENDER, HIGHEST = 0.6, 58  # from which ratio on it needs more, and how much at most
 HEADING, TITLE, LINE, GAP, FORMULA, UNDER, ROW = 9.5, 12, 4.9, 1.8, 12.5, 6, 5.5
 CODE_LINE, PRINTED = 3.6, 3.9
 LETTERS, ROW_LETTERS, PRINTED_LETTERS = 82, 70, 98  # in a line of prose, of a table, of output
@@ -55,9 +56,11 @@ def mark(notebook: dict, lesson: str = "") -> dict:
     """
     board, left_out = BOARD.get(lesson, ()), LEFT_OUT.get(lesson, ())
     cells = [_tagged(cell, cell.get("id") in board) for cell in notebook["cells"]]
+    kept = [cell for cell in cells if cell.get("id") not in left_out]
+    kinds = dict(zip(map(id, kept), slide_types(kept), strict=True))
     marked = []
-    for cell, kind in zip(cells, slide_types(cells), strict=True):
-        kind = SKIP if cell.get("id") in left_out else kind
+    for cell in cells:
+        kind = kinds.get(id(cell), SKIP)
         metadata = {name: value for name, value in cell["metadata"].items() if name != "slideshow"}
         if kind != SAME:
             metadata["slideshow"] = {"slide_type": kind}
@@ -91,11 +94,18 @@ def _kept_together(shown: list[dict], index: int, used: float) -> float:
     """
     piece, after = shown[index], shown[index + 1:index + 2]
     alone = height(piece)
-    reads = is_prose(piece) and pictures_of(shown[index - 1]) and used + alone <= ROOM
+    reads = is_prose(piece) and _is_read(shown[index - 1], piece) and used + alone <= ROOM
     if not after or reads or has_heading(after[0]) or is_prose(piece) == is_prose(after[0]):
         return alone
     both = alone + height(after[0])
     return both if both <= ROOM else alone
+
+
+def _is_read(before: dict, piece: dict) -> bool:
+    """Whether words read what stands before them: a figure, or what was printed; not code."""
+    printed = any("text" in output for output in before.get("outputs", []))
+    leads_on = source(piece).endswith(":") or SHOW_CODE in before["metadata"].get("tags", [])
+    return bool(pictures_of(before)) or (printed and not leads_on)
 
 
 def cut(cell: dict) -> list[dict]:
@@ -257,9 +267,15 @@ def height(cell: dict) -> float:
     printed = "".join("".join(output.get("text", "")) for output in cell.get("outputs", []))
     lines = sum(max(1, math.ceil(len(line) / PRINTED_LETTERS)) for line in printed.splitlines())
     pictures = pictures_of(cell)
-    least = SHARED if len(pictures) > 1 else GOOD_FIGURE
-    figures = sum(min(WIDTH * tall / wide, least) for wide, tall in pictures)
-    return CODE_LINE * code + PRINTED * lines + figures + GAP
+    ratios = [tall / wide for wide, tall in pictures]
+    figures = sum(min(WIDTH * ratio, _least_height(ratio, len(ratios))) for ratio in ratios)
+    rest = CODE_LINE * code + PRINTED * lines + GAP
+    return rest + min(figures, max(ROOM - rest, SHARED * len(pictures)))
+
+
+def _least_height(ratio: float, count: int) -> float:
+    """Of a figure so much higher than wide: what is slender needs as large an area."""
+    return SHARED if count > 1 else min(HIGHEST, GOOD_FIGURE * max(1, ratio / SLENDER) ** 0.5)
 
 
 def _height_of_prose(text: str) -> float:
@@ -274,6 +290,8 @@ def _height_of_prose(text: str) -> float:
 def _height_of_line(line: str) -> float:
     if line.startswith("#"):
         return TITLE if line.startswith("# ") else HEADING
+    if re.fullmatch(r"[|:-]+", line):  # below a table's head
+        return 0
     if line.startswith("|"):
         return ROW * max(1, len(line) / ROW_LETTERS)  # long rows are broken
     letters = len(line) + 0.3 * sum(map(len, re.findall(r"`[^`]+`", line)))  # which are wider

@@ -1,5 +1,6 @@
 """Opens a lesson as slides: a JupyterLab of its own, in a folder of its own, its cells run."""
 
+import html
 import json
 import os
 import shutil
@@ -28,6 +29,7 @@ SETTINGS = {
         {"command": "deck:forward", "keys": ["ArrowRight"], "selector": UNFOCUSED},
         {"command": "deck:back", "keys": ["ArrowLeft"], "selector": UNFOCUSED}]},
 }
+WIDGET = "application/vnd.jupyter.widget-view+json"
 FIGURES = "from course_lib import plotting; plotting.DPI = 200"  # sharp on a projector
 
 
@@ -137,6 +139,16 @@ def rehearse(server: Server, lesson: Path) -> str:
     return lesson.name
 
 
+def with_alt_text(output: dict) -> dict:
+    """A figure as HTML that tells its alt text, which JupyterLab leaves in the metadata."""
+    data, metadata = output.get("data", {}), output.get("metadata", {})
+    for kind in [kind for kind in data if "alt" in metadata.get(kind, {}) and WIDGET not in data]:
+        alt = html.escape(metadata[kind]["alt"])
+        data["text/html"] = (f'<div class="jp-RenderedImage"><img alt="{alt}" '
+                             f'src="data:{kind};base64,{data.pop(kind).strip()}"></div>')
+    return output
+
+
 def run(client, cell) -> None:
     """Run one cell, and keep its outputs."""
     from nbformat.v4 import output_from_msg
@@ -145,7 +157,7 @@ def run(client, cell) -> None:
 
     def keep(message: dict) -> None:
         if message["msg_type"] in ("stream", "display_data", "execute_result", "error"):
-            cell.outputs.append(output_from_msg(message))
+            cell.outputs.append(with_alt_text(output_from_msg(message)))
 
     reply = client.execute_interactive(source(cell), output_hook=keep, allow_stdin=False)
     cell.execution_count = reply["content"].get("execution_count")
