@@ -47,7 +47,7 @@ ROOMS = {
     "parts": "clusters finding moving locality naming".split(),
     "transfer": "motion apply regions alternatives".split(),
     "sessions": "editing rewording photo text".split(),
-    "present": "slides stage pictures __main__".split(),
+    "present": "cells slides stage pictures __main__".split(),
 }
 
 METHODS = """

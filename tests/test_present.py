@@ -15,6 +15,7 @@ import pytest
 from course_lib.present import __main__ as stage
 from course_lib.present import slides
 from course_lib.present.__main__ import FOLDER, find_lesson, main
+from course_lib.present.cells import TOOL_HEIGHTS, is_prose, is_tool, source
 from course_lib.present.slides import (
     BOARD,
     LEFT_OUT,
@@ -22,12 +23,10 @@ from course_lib.present.slides import (
     cut,
     for_the_stage,
     height,
-    is_prose,
-    is_tool,
     mark,
     slides_of,
-    source,
 )
+from course_lib.present.stage import WIDGET, with_alt_text
 
 LESSONS = sorted(FOLDER.glob("*.ipynb"))
 AGAIN = "its slides are not marked as the rule has it: run python -m course_lib.present --mark"
@@ -50,6 +49,12 @@ def test_every_lesson_has_slides_and_a_live_tool_on_one_of_its_own(lesson):
     assert 12 <= len(shown) <= 40
     tools = [slide for slide in shown if any(map(is_tool, slide))]
     assert tools and all(len(slide) == 1 for slide in tools)
+
+
+def test_the_height_of_every_tool_is_known(lesson):
+    known = (*TOOL_HEIGHTS, "LiveImage")
+    tools = [source(cell) for cell in lesson[1]["cells"] if not is_prose(cell) and is_tool(cell)]
+    assert all(any(f"{name}(" in code for name in known) for code in tools)
 
 
 def test_no_slide_holds_more_than_fits(lesson):
@@ -104,6 +109,35 @@ def test_a_figure_stays_with_the_words_that_read_it():
     assert height(long) + height(figure()) < ROOM
     assert marks(long, figure(), reading) == ["slide", "slide", "-"]
     assert marks(long, figure(), prose("## B", "b")) == ["slide", "-", "slide"]
+
+
+def test_words_read_what_was_printed_and_lead_on_when_they_end_in_a_colon():
+    table = figure("t") | {"outputs": [{"output_type": "stream", "text": "1 2 3\n" * 12}]}
+    reading, leading = prose("It grows. " * 30, "r"), prose("Now with β:", "l")
+    assert marks(table, reading, figure()) == ["slide", "-", "slide"]
+    assert marks(table, leading, figure()) == ["slide", "slide", "-"]
+
+
+def test_a_figure_of_many_rows_gets_more_room():
+    assert height(figure(size=(300, 100))) < height(figure(size=(300, 300))) <= ROOM
+
+
+def test_a_cell_that_is_left_out_takes_no_room(monkeypatch):
+    monkeypatch.setattr(slides, "LEFT_OUT", {"77": ("f",)})
+    marked = mark({"cells": [prose("# A", "a"), figure(size=(90, 90)), prose("It is. " * 90, "b")]},
+                  "77")
+    kinds = [cell["metadata"].get("slideshow", {}).get("slide_type") for cell in marked["cells"]]
+    assert kinds == ["slide", "skip", None]
+
+
+def test_a_figure_tells_its_alt_text_and_a_live_tool_stays_one():
+    data = {"image/jpeg": "abc\n", "text/plain": "<Figure>"}
+    alt = {"image/jpeg": {"alt": 'a "cat"'}}
+    told = with_alt_text({"data": dict(data), "metadata": alt})["data"]
+    assert 'alt="a &quot;cat&quot;" src="data:image/jpeg;base64,abc"' in told["text/html"]
+    assert "image/jpeg" not in told
+    tool = {"data": data | {WIDGET: {}}, "metadata": alt}
+    assert with_alt_text(tool)["data"] == data | {WIDGET: {}}
 
 
 def test_what_no_audience_need_see_is_left_out():

@@ -9,15 +9,21 @@ Heights are in hundredths of the screen's, at 16:9, as in `slides.css`: both siz
 show the same.
 """
 
-import base64
-import io
 import math
 import re
 
-import PIL.Image
+from course_lib.present.cells import (
+    SHOW_CODE,
+    has_heading,
+    is_hidden,
+    is_prose,
+    is_tool,
+    pictures_of,
+    source,
+    style_of,
+)
 
 SLIDE, SAME, SKIP = "slide", "-", "skip"
-SHOW_CODE = "show-code"
 # Cells whose code belongs to the lecture, by lesson: the idea in a few lines.
 BOARD = {
     "01": ("pb-row", ),
@@ -25,21 +31,14 @@ BOARD = {
     "04": ("wheels-solution",),
 }
 
-# Pixels, as JupyterLab shows them without their help for the keyboard.
-TOOL_HEIGHTS = {
-    "LatentTool": 270, "BlendTool": 510, "WarpTool": 572, "PaintTool": 670,
-    "PhotoTool": 1000, "SmoothTool": 560, "DirectionTool": 640, "TransferTool": 820,
-    "TextTool": 690, "PartsTool": 720, "DiffuseTool": 720, "ProjectTool": 480, "LabelTool": 480,
-}
-LIVE_PICTURE, BESIDE = 256, 200  # of a LiveImage: its picture, if not said; its controls and note
-LARGEST_ZOOM = 2.2
 # Cells that a lecture leaves out, though there is something to see: too much, or to no purpose.
-LEFT_OUT = {"05": ("im-seed", "im-shipped")}
+LEFT_OUT = {"05": ("im-seed", "im-cards")}
 
 ROOM = 92  # of a slide's contents
 REST = 20  # what is left over for a last slide is at least so high, where it can be
 WIDTH = 164  # of a figure in a slide
 GOOD_FIGURE, SHARED = 44, 30  # a figure's least height, alone in its cell or with others
+MANY = 4  # so many figures of a cell stand in two columns, as `slides.css` has it
 SLENDER, HIGHEST = 0.6, 58  # from which ratio on it needs more, and how much at most
 HEADING, TITLE, LINE, GAP, FORMULA, UNDER, ROW = 9.5, 12, 4.9, 1.8, 12.5, 6, 5.5
 CODE_LINE, PRINTED = 3.6, 3.9
@@ -104,8 +103,9 @@ def _kept_together(shown: list[dict], index: int, used: float) -> float:
 def _is_read(before: dict, piece: dict) -> bool:
     """Whether words read what stands before them: a figure, or what was printed; not code."""
     printed = any("text" in output for output in before.get("outputs", []))
-    leads_on = source(piece).endswith(":") or SHOW_CODE in before["metadata"].get("tags", [])
-    return bool(pictures_of(before)) or (printed and not leads_on)
+    code = SHOW_CODE in before["metadata"].get("tags", [])
+    leads_on = source(piece).endswith(":") and ". " not in source(piece)
+    return (bool(pictures_of(before)) or (printed and not code)) and not leads_on
 
 
 def cut(cell: dict) -> list[dict]:
@@ -177,7 +177,7 @@ def for_the_stage(notebook: dict) -> dict:
                 metadata["slideshow"] = {"slide_type": SLIDE}
             if is_tool(piece):
                 metadata["@deathbeds/jupyterlab-fonts"] = {"styles": {"": {
-                    "body[data-jp-deck-mode='presenting'] &": {"zoom": zoom_of(piece)}}}}
+                    "body[data-jp-deck-mode='presenting'] &": style_of(piece)}}}
             if not is_prose(piece):
                 metadata["jupyter"] = {"source_hidden": SHOW_CODE not in metadata.get("tags", [])}
                 piece["source"] = source(piece).replace("# NBVAL_CHECK_OUTPUT", "").rstrip()
@@ -185,74 +185,6 @@ def for_the_stage(notebook: dict) -> dict:
     end = {"cell_type": "markdown", "id": "the-end", "source": "",
            "metadata": {"slideshow": {"slide_type": SLIDE}}}  # layers of a last slide would stray
     return notebook | {"cells": [*cells, end]}
-
-
-# What a cell is.
-
-def source(cell: dict) -> str:
-    """The text of a cell."""
-    return "".join(cell["source"])
-
-
-def is_prose(cell: dict) -> bool:
-    """Whether it is a cell of Markdown."""
-    return cell["cell_type"] == "markdown"
-
-
-def has_heading(cell: dict) -> bool:
-    """Whether it begins with a heading."""
-    return is_prose(cell) and bool(re.match(r"#{1,3} ", source(cell)))
-
-
-def is_sweep(cell: dict) -> bool:
-    """Whether it moves a tool's controls through their range, which no audience need see."""
-    return not is_prose(cell) and "sweep(" in source(cell)
-
-
-def is_stub(cell: dict) -> bool:
-    """Whether it is an exercise that nobody has written yet."""
-    return "raises-exception" in cell["metadata"].get("tags", [])
-
-
-def is_hidden(cell: dict) -> bool:
-    """Whether a lecture leaves it out: nothing to see, and no code that was asked for."""
-    if is_prose(cell):
-        return not source(cell).strip()
-    if SHOW_CODE in cell["metadata"].get("tags", []):
-        return False
-    folded = cell["metadata"].get("jupyter", {}).get("source_hidden", False)
-    return is_sweep(cell) or is_stub(cell) or folded or not any(map(_is_seen, cell["outputs"]))
-
-
-def _is_seen(output: dict) -> bool:
-    """Whether an output is more than an object's name, as `<Generator at 0x7f>`."""
-    data = output.get("data", {})
-    return set(data) != {"text/plain"} or not "".join(data["text/plain"]).startswith("<")
-
-
-def is_tool(cell: dict) -> bool:
-    """Whether it shows a live tool."""
-    return any("application/vnd.jupyter.widget-view+json" in output.get("data", {})
-               for output in cell.get("outputs", []))
-
-
-def pictures_of(cell: dict) -> list[tuple[int, int]]:
-    """Width and height of each figure that it shows; a live tool's picture is none."""
-    if is_tool(cell):
-        return []
-    stored = [data for output in cell.get("outputs", [])
-              for kind, data in output.get("data", {}).items() if kind.startswith("image/")]
-    return [PIL.Image.open(io.BytesIO(base64.b64decode("".join(data)))).size for data in stored]
-
-
-def zoom_of(cell: dict) -> float:
-    """By how much a live tool is enlarged, so that it fills a slide 720 pixels high."""
-    code = source(cell)
-    named = [TOOL_HEIGHTS[name] for name in TOOL_HEIGHTS if f"{name}(" in code]
-    if "LiveImage(" in code:
-        asked = re.search(r"\bheight=(\d+)", code)
-        named.append(BESIDE + (int(asked[1]) if asked else LIVE_PICTURE))
-    return round(min(LARGEST_ZOOM, 650 / max(named, default=650)), 2)
 
 
 # How high it is.
@@ -268,7 +200,9 @@ def height(cell: dict) -> float:
     lines = sum(max(1, math.ceil(len(line) / PRINTED_LETTERS)) for line in printed.splitlines())
     pictures = pictures_of(cell)
     ratios = [tall / wide for wide, tall in pictures]
-    figures = sum(min(WIDTH * ratio, _least_height(ratio, len(ratios))) for ratio in ratios)
+    columns = 2 if len(ratios) >= MANY else 1
+    figures = sum(min(WIDTH / columns * ratio, _least_height(ratio, len(ratios)))
+                  for ratio in ratios[::columns])
     rest = CODE_LINE * code + PRINTED * lines + GAP
     return rest + min(figures, max(ROOM - rest, SHARED * len(pictures)))
 

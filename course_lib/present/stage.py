@@ -14,7 +14,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from course_lib.present.slides import for_the_stage, is_prose, is_sweep, source
+from course_lib.present.cells import is_prose, is_sweep, source
+from course_lib.present.slides import for_the_stage
 
 PRESENTING = "body[data-jp-deck-mode='presenting']"
 UNFOCUSED = f"{PRESENTING}:not(:has(:focus))"

@@ -23,8 +23,8 @@ import PIL.ImageFont
 from matplotlib import font_manager
 
 from course_lib.present.__main__ import find_lesson, staged
+from course_lib.present.cells import is_tool
 from course_lib.present.pictures import chromium, require_chromium
-from course_lib.present.slides import is_tool
 from tests.browser.lab import Drawing
 
 OUT = Path(__file__).parents[2] / "build" / "films"

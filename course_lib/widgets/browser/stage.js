@@ -35,8 +35,9 @@ class Stage {
 
   resize() {
     const { width, height } = this;
+    const most = parseFloat(getComputedStyle(this.node).getPropertyValue("--sw-picture"));
     const room = Math.min(this.node.closest(".sw").clientWidth, this.model.get("max_width"),
-      (this.model.get("max_height") * width) / height);
+      most || Infinity, (this.model.get("max_height") * width) / height);
     const wide = Math.max(16, Math.floor(room * this.zoom));
     this.node.style.width = `${wide}px`;
     this.node.style.height = `${Math.round((wide * height) / width)}px`;
