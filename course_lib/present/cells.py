@@ -8,15 +8,17 @@ import PIL.Image
 
 SHOW_CODE = "show-code"  # the tag that puts a cell's code on its slide
 
-# Pixels, as JupyterLab shows them without their help for the keyboard.
+# Pixels, as JupyterLab shows them without their help for the keyboard. (TransferTool is wide: its
+# pictures stand in one row.)
 TOOL_HEIGHTS = {
     "LatentTool": 270, "BlendTool": 510, "WarpTool": 572, "PaintTool": 670,
-    "PhotoTool": 740, "SmoothTool": 560, "DirectionTool": 640, "TransferTool": 820,
-    "TextTool": 690, "PartsTool": 720, "DiffuseTool": 720, "ProjectTool": 480, "LabelTool": 480,
+    "PhotoTool": 770, "SmoothTool": 560, "DirectionTool": 640, "TransferTool": 750,
+    "TextTool": 690, "PartsTool": 720, "DiffuseTool": 720, "ProjectTool": 500, "LabelTool": 650,
 }
 TOOL_PICTURES = {"PhotoTool": 360}  # where a tool would be too high: its pictures, across
 LIVE_PICTURE, BESIDE = 256, 200  # of a LiveImage: its picture, if not said; its controls and note
 LARGEST_ZOOM = 2.2
+SLENDER = 0.6  # as high, in widths, a figure needs more room
 
 
 def source(cell: dict) -> str:
@@ -72,7 +74,12 @@ def pictures_of(cell: dict) -> list[tuple[int, int]]:
         return []
     stored = [data for output in cell.get("outputs", [])
               for kind, data in output.get("data", {}).items() if kind.startswith("image/")]
-    return [PIL.Image.open(io.BytesIO(base64.b64decode("".join(data)))).size for data in stored]
+    return [size_of("".join(data)) for data in stored]
+
+
+def size_of(encoded: str) -> tuple[int, int]:
+    """Width and height of a picture in base64."""
+    return PIL.Image.open(io.BytesIO(base64.b64decode(encoded))).size
 
 
 def style_of(cell: dict) -> dict:

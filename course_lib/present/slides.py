@@ -14,6 +14,7 @@ import re
 
 from course_lib.present.cells import (
     SHOW_CODE,
+    SLENDER,
     has_heading,
     is_hidden,
     is_prose,
@@ -39,7 +40,7 @@ REST = 20  # what is left over for a last slide is at least so high, where it ca
 WIDTH = 164  # of a figure in a slide
 GOOD_FIGURE, SHARED = 44, 30  # a figure's least height, alone in its cell or with others
 MANY = 4  # so many figures of a cell stand in two columns, as `slides.css` has it
-SLENDER, HIGHEST = 0.6, 58  # from which ratio on it needs more, and how much at most
+HIGHEST = 58  # that of a slender one
 HEADING, TITLE, LINE, GAP, FORMULA, UNDER, ROW = 9.5, 12, 4.9, 1.8, 12.5, 6, 5.5
 CODE_LINE, PRINTED = 3.6, 3.9
 LETTERS, ROW_LETTERS, PRINTED_LETTERS = 82, 70, 98  # in a line of prose, of a table, of output

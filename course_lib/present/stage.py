@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from course_lib.present.cells import is_prose, is_sweep, source
+from course_lib.present.cells import SLENDER, is_prose, is_sweep, size_of, source
 from course_lib.present.slides import for_the_stage
 
 PRESENTING = "body[data-jp-deck-mode='presenting']"
@@ -144,9 +144,11 @@ def with_alt_text(output: dict) -> dict:
     """A figure as HTML that tells its alt text, which JupyterLab leaves in the metadata."""
     data, metadata = output.get("data", {}), output.get("metadata", {})
     for kind in [kind for kind in data if "alt" in metadata.get(kind, {}) and WIDGET not in data]:
-        alt = html.escape(metadata[kind]["alt"])
-        data["text/html"] = (f'<div class="jp-RenderedImage"><img alt="{alt}" '
-                             f'src="data:{kind};base64,{data.pop(kind).strip()}"></div>')
+        encoded, alt = data.pop(kind).strip(), html.escape(metadata[kind]["alt"])
+        wide, tall = size_of(encoded)
+        slender = " slender" * (tall > SLENDER * wide)
+        data["text/html"] = (f'<div class="jp-RenderedImage{slender}"><img alt="{alt}" '
+                             f'src="data:{kind};base64,{encoded}"></div>')
     return output
 
 

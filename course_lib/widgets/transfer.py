@@ -83,6 +83,7 @@ class TransferTool(Tool):
         super().__init__(state, canvas, controls, [self.photo])
         below = ipywidgets.HBox(list(self.naive.values()), layout={"flex_flow": "wrap"})
         below.layout.grid_gap = "16px"
+        below.add_class("sw-beside")  # on a slide, which is wide
         self.widget.children = [*self.widget.children, below]
 
     def morph(self, state: TransferState) -> Morph:
