@@ -18,6 +18,7 @@ from course_lib.parts import (
     lab,
     load_parts,
     measure_locality,
+    named_mask,
     part_channels,
     save_parts,
     shipped_parts,
@@ -236,6 +237,18 @@ def test_the_named_parts_of_cats_lie_where_their_names_say():
     assert where["ears"] < where["brow"] < where["eyes"] < where["muzzle"] < where["chest"]
     inside = {name: parts[name].contributions.max() for name in ("eyes", "ears", "muzzle")}
     assert min(inside.values()) > 0.5, inside
+
+
+def test_named_parts_lie_in_one_mask_and_nobody_elses_generator_has_any(quadrants):
+    generator = load_generator("cats-128", device="cpu")
+    code = generator.latent_mean("w")[None]
+    parts = shipped_parts(generator)
+    masks = dict(zip(parts.names, parts.masks(generator, code, space="w")[0] > 0, strict=True))
+    found = named_mask(generator, code, ("background", "chest"), space="w")
+    assert torch.equal(found, masks["background"] | masks["chest"]) and found.any()
+    for other in (Plain(), quadrants):
+        z = torch.zeros(1, other.z_dim)
+        assert named_mask(other, z, ("background",), space="z") is None
 
 
 def test_a_part_of_a_cat_changes_more_inside_than_by_mixed_rows():

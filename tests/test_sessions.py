@@ -200,6 +200,28 @@ def test_words_are_said_of_the_photo_as_it_was_edited(session, red, rng):
     assert not session.is_edited and torch.equal(session.finish(), session.photo)
 
 
+def test_words_and_coats_leave_eyes_and_what_lies_behind_the_cat_as_they_were():
+    photo = load_image("bandit", size=128, device="cpu")
+    session = PhotoSession(load_generator("cats-128", device="cpu"), photo, projection_steps=20,
+                           rewording=Rewording(load_generator("cats-diffusion", device="cpu")))
+    session.project()
+    behind, beyond = session._outline("background") > 0.9, session._outline("chest") > 0.9
+    assert 0.1 < behind.float().mean() < 0.6 and beyond.float().mean() > 0.03
+    face, eye = (slice(32, 52), slice(50, 78)), (slice(61, 67), slice(41, 47))
+
+    def change() -> torch.Tensor:
+        return (session.finish() - photo).abs().mean(dim=0)
+
+    session.say(Words(color="ginger"))
+    found = change()
+    assert found[face].mean() > 0.05 and found[eye].mean() < 0.2 * found[face].mean()
+    assert found[behind].mean() < 0.01 and found[beyond].mean() < 0.02
+    session.start_again()
+    session.ask([], {"light coat": 1.0})
+    found = change()
+    assert found[behind].mean() < 0.2 * found[face].mean()
+
+
 def test_words_need_somebody_who_understands_them(session, generator, rng):
     with pytest.raises(ValueError, match="give the session a Rewording"):
         session.say(Words("hat"))

@@ -17,6 +17,7 @@ from course_lib.transfer import (
     estimate_flow_and_color,
     follow_morph,
     guided_upsample,
+    reached_from_rim,
     recolored,
     transfer_edit,
     trust_projection,
@@ -279,6 +280,18 @@ def test_detail_keeps_its_contrast_where_the_fields_would_wipe_or_exaggerate_it(
 
 
 # ---- where a photo follows
+
+def test_a_background_reaches_from_the_rim_and_has_no_islands():
+    mask = torch.ones(9, 12, dtype=torch.bool)
+    mask[2:9, 3:9] = False  # the cat, down to the rim
+    island = mask.clone()
+    island[4:6, 5:7] = True  # a light nose
+    assert torch.equal(reached_from_rim(island), mask)
+    bay = island.clone()
+    bay[6:9, 5] = True  # which a path joins to the rim
+    assert torch.equal(reached_from_rim(bay), bay)
+    assert not reached_from_rim(torch.zeros(5, 5, dtype=torch.bool)).any()
+
 
 def test_what_changed_much_is_told_from_what_was_tinted_a_little(rng):
     frames = torch.rand(1, 3, 64, 64, generator=rng).expand(3, -1, -1, -1).clone()

@@ -8,10 +8,10 @@ from course_lib.parts.clusters import spherical_kmeans
 from course_lib.parts.finding import Part, Parts, find_parts
 from course_lib.parts.locality import Locality, lab, measure_locality
 from course_lib.parts.moving import choose_channels, coarse_layers, part_channels, transfer_part
-from course_lib.parts.naming import load_parts, save_parts, shipped_parts
+from course_lib.parts.naming import load_parts, named_mask, save_parts, shipped_parts
 
 __all__ = [
     "Locality", "Part", "Parts", "choose_channels", "coarse_layers", "find_parts", "lab",
-    "load_parts", "measure_locality", "part_channels", "save_parts", "shipped_parts",
-    "spherical_kmeans", "transfer_part",
+    "load_parts", "measure_locality", "named_mask", "part_channels", "save_parts",
+    "shipped_parts", "spherical_kmeans", "transfer_part",
 ]

@@ -1,9 +1,11 @@
 """Parts that somebody has looked at and named: kept as a file, and those that ship."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from course_lib.generators.base import Generator
 from course_lib.parts.finding import Parts
+from course_lib.shapes import Latent, Mask
 from course_lib.weights import read_weights, save_weights
 from course_lib.weights.files import ASSETS
 
@@ -53,6 +55,23 @@ def shipped_parts(generator: Generator, of: str | None = None) -> Parts:
     found = load_parts(path)
     return Parts(found.layer, *(getattr(found, name).to(generator.device)
                                 for name in ("centers", "scale", "contributions")), found.clusters)
+
+
+def named_mask(
+    generator: Generator, latent: Latent, names: Sequence[str], *, space: str
+) -> Mask | None:
+    """Where parts of these names lie in the picture of a code, (h, w) at their layer's size.
+
+    None if nobody has named any for this generator.
+    """
+    if not generator.offers("style_slices"):
+        return None
+    try:
+        parts = shipped_parts(generator)
+    except FileNotFoundError:
+        return None
+    chosen = [number for number, name in enumerate(parts.names) if name in names]
+    return parts.masks(generator, latent, space=space)[0, chosen].sum(dim=0) > 0
 
 
 def _missing(generator: Generator, of: str | None) -> str:

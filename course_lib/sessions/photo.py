@@ -15,10 +15,11 @@ from course_lib.directions import move
 from course_lib.directions.naming import shipped_directions
 from course_lib.encoders import has_inverse
 from course_lib.familiarity import judge_familiarity
-from course_lib.framing import Frame, carry_back
+from course_lib.framing import Frame, carry_back, place_region
 from course_lib.generators.base import Generator
 from course_lib.guidance import ColorStroke, Constraint, Drag, Rest
 from course_lib.guidance.rest import near
+from course_lib.parts import named_mask
 from course_lib.projection import Projection, project
 from course_lib.results import CLOSE_TO_INPUT, Callback
 from course_lib.sessions.editing import EditSession
@@ -29,6 +30,8 @@ from course_lib.transfer import (
     Transfer,
     estimate_flow_and_color,
     follow_morph,
+    guided_upsample,
+    reached_from_rim,
     soft_ellipses,
     trust_projection,
     unchanged,
@@ -111,6 +114,7 @@ class PhotoSession:
         self.start_again()
         self._first = self.edit.before.clamp(0, 1)
         self._trust = trust_projection(self.square.to(self._first), self._first)
+        self._behind = self._outline("background")
 
     def start_again(self) -> None:
         """Nothing is asked for: the photo is as it was."""
@@ -210,7 +214,11 @@ class PhotoSession:
             return None
         if not self.words:
             return photo
-        return self.rewording(photo, self.frame, self.words, keeps=self.keeps).clamp(0, 1)
+        said = self.rewording(photo, self.frame, self.words, keeps=(*self.keeps, *self._eyes()))
+        if self.projection is None:
+            return said.clamp(0, 1)
+        beyond = self._outline("background", "chest")  # they go on outside the square
+        return torch.lerp(said, photo, place_region(beyond, self.frame, photo)).clamp(0, 1)
 
     def _carried(self, should_end: Callable[[], bool]) -> Image | None:
         """The photo with the code's edit; None if told to end."""
@@ -256,6 +264,20 @@ class PhotoSession:
             code = move(code, found.vector(code), strength * found.reach, layers=found.layers)
         return code
 
+    def _eyes(self) -> list[Ellipse]:
+        """What the coats among the directions spare."""
+        return [place for one in self.directions.values() for place in one.spares]
+
+    @torch.no_grad()
+    def _outline(self, *names: str) -> Float[Tensor, "r r"]:
+        """1 in these parts, as far as they reach from the square's rim; 0 if none are known."""
+        found = named_mask(self.generator, self.projection.latent, names, space=self.space)
+        if found is None:
+            return torch.zeros(self.square.shape[-2:])
+        square = self.square.to(self.generator.device)
+        found = guided_upsample(reached_from_rim(found)[None].to(square), square)
+        return found[0].clamp(0, 1)
+
     def _region(self, side: int) -> Float[Tensor, "side side"]:
         """Where the photo follows: not where a direction spares it, but for what is asked there."""
         spared = [place for name in self._strengths for place in self.directions[name].spares]
@@ -263,6 +285,9 @@ class PhotoSession:
         asked = shrink(asked[None].float(), (side, side))[0]
         followed = 1 - soft_ellipses(spared, side).to(asked) * (1 - asked)
         followed = followed * (1 - soft_ellipses(self.keeps, side).to(asked))
+        if spared:  # by a coat, which moves nothing
+            behind = shrink(self._behind[None].to(asked), (side, side))[0]
+            followed = followed * (1 - behind * (1 - asked))
         if self.within:
             followed = followed * soft_ellipses(self.within, side, sharpness=8).to(asked)
         return followed

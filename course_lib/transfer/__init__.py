@@ -18,11 +18,16 @@ from course_lib.transfer.motion import (
     unchanged,
     warped,
 )
-from course_lib.transfer.regions import changed_region, relative_change, soft_ellipses
+from course_lib.transfer.regions import (
+    changed_region,
+    reached_from_rim,
+    relative_change,
+    soft_ellipses,
+)
 
 __all__ = [
     "Change", "Morph", "Transfer", "add_change", "apply_change", "blend_change",
-    "changed_region", "doubled",
-    "enlarge_edit", "estimate_flow_and_color", "follow_morph", "guided_upsample", "recolored",
-    "relative_change", "soft_ellipses", "transfer_edit", "trust_projection", "unchanged", "warped",
+    "changed_region", "doubled", "enlarge_edit", "estimate_flow_and_color", "follow_morph",
+    "guided_upsample", "reached_from_rim", "recolored", "relative_change", "soft_ellipses",
+    "transfer_edit", "trust_projection", "unchanged", "warped",
 ]

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from course_lib.checks import require_count, require_image
-from course_lib.shapes import Ellipse
+from course_lib.shapes import Ellipse, Mask
 
 LITTLE, MUCH = 0.25, 0.5  # of an edit's large changes: below the one none, above the other all
 NEARBY = 12  # a change counts with its surroundings, 1 / 12 of a side wide
@@ -64,6 +64,20 @@ def changed_region(
         )
     change = relative_change(frames[:1], frames[-1:])
     return _nearby(((change - little) / (much - little)).clamp(0, 1))[0]
+
+
+def reached_from_rim(mask: Mask) -> Mask:
+    """What of a mask hangs together with the picture's rim: a background without its holes.
+
+    Args:
+        mask: (h, w), True where a background is taken to be.
+    """
+    found = mask & F.pad(torch.zeros_like(mask)[1:-1, 1:-1], (1, 1, 1, 1), value=True)
+    while True:
+        wider = F.max_pool2d(found[None].float(), 3, 1, 1)[0].bool() & mask
+        if torch.equal(wider, found):
+            return found
+        found = wider
 
 
 def relative_change(
