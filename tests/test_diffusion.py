@@ -1,7 +1,7 @@
 """Diffusion: schedules and steps by closed forms, inversion, guidance, the protocol."""
 
 import math
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 import torch
@@ -177,6 +177,24 @@ def test_an_untrained_network_gives_the_best_linear_guess(rng):
     torch.testing.assert_close(found, slopes[:, None, None] * y, atol=0.05, rtol=0.05)
 
 
+def test_fine_blocks_add_nothing_at_first_and_then_look_across_the_patches_seams(rng):
+    model = Diffusion(replace(SMALL, fine=8)).eval().requires_grad_(False)
+    plain = Diffusion(SMALL).eval().requires_grad_(False)
+    plain.load_state_dict({name: value[: len(plain.state_dict()[name])] if "network.last" in name
+                           else value for name, value in model.state_dict().items()
+                           if not name.startswith("fine")})
+    x, t = torch.randn(2, 3, 16, 16, generator=rng), torch.tensor([0.3, 0.7])
+    torch.testing.assert_close(model.estimate(x, t), plain.estimate(x, t))
+    shown, rest = torch.zeros(1, 3, 16, 16), (torch.zeros(1, 64, 4, 4), torch.zeros(1, 16))
+    for name, value in model.fine.named_parameters():
+        if name.endswith(("conv2.weight", "last.weight")):
+            value.data.copy_(torch.randn(value.shape, generator=rng))
+    dot = shown.clone()
+    dot[..., 7, 7] = 1.0  # the corner of a patch
+    moved = model.fine(dot, shown, *rest) - model.fine(shown, shown, *rest)
+    assert moved[..., 8:10, 8:10].abs().min() > 0  # in the next one
+
+
 def test_at_the_end_no_noise_is_left_on_axes_that_hardly_vary(rng):
     model = small(rng)
     model.patches.variance[6:] = 1e-6
@@ -251,10 +269,12 @@ def test_the_middle_is_seen_at_its_time(rng):
     torch.testing.assert_close(seen["mid@0.5"], middle[0], atol=1e-4, rtol=1e-4)
 
 
-def test_files_are_read_back(rng):
-    model = small(rng)
+@pytest.mark.parametrize("fine", [0, 8])
+def test_files_are_read_back(fine, rng):
+    config = replace(SMALL, fine=fine)
+    model = small(rng, config)
     stored = {f"G_ema.{name}": value for name, value in model.state_dict().items()}
-    found = Diffusion.from_weights(StoredWeights(stored, {"config": asdict(SMALL)}), "mine")
+    found = Diffusion.from_weights(StoredWeights(stored, {"config": asdict(config)}), "mine")
     z = model.sample_latent(1, rng=rng)
     torch.testing.assert_close(found.with_label("hat").decode(z), model.with_label(0).decode(z))
 

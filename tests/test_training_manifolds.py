@@ -12,6 +12,7 @@ from course_lib.generators.vqvae import VQVAE, VQVAEConfig
 from course_lib.training import diffusion, flow, questions, vae, vqvae
 from course_lib.training.base import Training
 from course_lib.training.export import export
+from course_lib.weights import StoredWeights
 
 CPU = torch.device("cpu")
 
@@ -53,10 +54,11 @@ def guessing() -> Training:
     return vqvae.PriorTraining(recipe, pictures(200), model, device=CPU)
 
 
-def clearing() -> Training:
+def clearing(**settings) -> Training:
     recipe = diffusion.DiffusionRecipe(
-        thousands=2, batch=32, resolution=16, channels=(32,), told=16, ema_thousands=0.05,
-        held_out=20, learning_rate=0.01, kinds=(("disc",), ("square",)), colors=(("red",),))
+        **settings, thousands=2, batch=32, resolution=16, channels=(32,), told=16,
+        ema_thousands=0.05, held_out=20, learning_rate=0.01, kinds=(("disc",), ("square",)),
+        colors=(("red",),))
     labels = torch.randint(2, (200, 2), generator=torch.Generator().manual_seed(1))
     return diffusion.DiffusionTraining(recipe, pictures(200), labels, device=CPU)
 
@@ -120,6 +122,24 @@ def test_what_it_learnt_ships_with_a_card(name, tmp_path):
                            .repeat_interleave(size // 16, -2) / 255,
                            space=shipped.default_space)
     assert shipped.decode(codes, space=shipped.default_space).isfinite().all()
+
+
+def test_a_diffusion_model_grows_fine_blocks_and_answers_as_before():
+    small, grown = clearing(), clearing(fine=8, seeing=0.5)
+    for _ in range(3):
+        small.step()
+    small.average.load_state_dict(small.model.state_dict())
+    stored = {f"G_ema.{name}": value for name, value in small.average.state_dict().items()}
+    grown.start_from(StoredWeights(stored, {"pictures": 96}))
+    x, t = torch.randn(2, 3, 16, 16), torch.tensor([0.2, 0.8])
+    with torch.no_grad():
+        torch.testing.assert_close(grown.model.estimate(x, t), small.average.estimate(x, t))
+    assert grown.seen == 96
+    first = grown.step()
+    assert "seen" in first and "seen" not in small.step()
+    seen = [float(grown.step()["seen"]) for _ in range(30)]
+    assert sum(seen[-5:]) < sum(seen[:5])
+    assert grown.model.fine.last.weight.abs().max() > 0
 
 
 def test_kl_weighs_nothing_at_first_and_its_whole_weight_after_the_warm_up():

@@ -37,6 +37,7 @@ from course_lib.denoising import (
 from course_lib.generators.base import Generator
 from course_lib.generators.diffusion_networks import (
     DiffusionConfig,
+    FineBlocks,
     Labels,
     PatchAxes,
     Times,
@@ -80,6 +81,7 @@ class Diffusion(Generator):
         super().__init__()
         self._set_up(config, name)
         self.patches, self.network = PatchAxes(config.patch), UNet(config)
+        self.fine = FineBlocks(config) if config.fine else None
 
     def _set_up(self, config: DiffusionConfig, name: str) -> None:
         self.config, self.name, self.resolution = config, name, config.resolution
@@ -100,8 +102,20 @@ class Diffusion(Generator):
         a, b, variance = alpha(t), sigma(t), self.patches.variance[:, None, None]
         y, whole = self.patches(x_t, a), (a * a * variance + b * b).sqrt()
         spread = b * variance.sqrt() / whole
-        added = self.network(y / whole, t.flatten(), labels, seen).to(y.dtype)
+        added = self._added(y / whole, t.flatten(), labels, seen).to(y.dtype)
         return self.patches.back(a * variance / whole.square() * y + spread * added)
+
+    def _added(
+        self, shown: Tensor, t: Times, labels: Tensor | None, seen: list[Tensor] | None
+    ) -> Tensor:
+        """F: the U-Net's answer to patches on their axes, looked over at the picture's own size."""
+        told = self.network.tell(t, labels)
+        added = self.network(shown, told, seen)
+        if self.fine is None:
+            return added
+        added, hints = added.tensor_split([self.config.axes], dim=1)
+        pictures = (self.patches.back(one, 0) for one in (shown, added))
+        return added + self.patches(self.fine(*pictures, hints, told), 0)
 
     def predict(
         self, x_t: Noisy, t: float, seen: list[Tensor] | None = None, labels: Labels | None = None
@@ -150,7 +164,7 @@ class Diffusion(Generator):
         Raises:
             ValueError: there are more or fewer rows or columns, or a number has no word.
         """
-        self._require_said(labels, len(latent))
+        self.config.require_said(labels, len(latent), self.name)
         x, times = self._as_noise(latent), self.times().tolist()
         for t, s in itertools.pairwise(times):
             if torch.is_grad_enabled() and x.requires_grad:  # memory of one step, not of all
@@ -225,22 +239,6 @@ class Diffusion(Generator):
         chosen = copy.copy(self)
         chosen.steps = steps
         return chosen
-
-    def _require_said(self, labels: Labels | None, batch: int) -> None:
-        known = [words for words in (self.config.kinds, self.config.colors) if words]
-        if labels is None:
-            return
-        if tuple(labels.shape) != (batch, len(known)):
-            raise ValueError(
-                f"labels have shape {tuple(labels.shape)}, but {self.name} is told {len(known)} "
-                f"words of each of {batch} codes: pass ({batch}, {len(known)}) numbers."
-            )
-        for column, words in zip(labels.unbind(1), known, strict=True):
-            if not ((column >= 0) & (column <= len(words))).all():
-                raise ValueError(
-                    f"labels hold {int(column.max())}, but there are {len(words)} words, counted "
-                    f"from 1: 0 says nothing."
-                )
 
     def _step(self, x: Noisy, t: float, s: float, labels: Labels | None) -> Noisy:
         return ddim_step(self.predict(x, t, labels=labels), torch.tensor(s))

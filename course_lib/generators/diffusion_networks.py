@@ -2,7 +2,8 @@
 
 It looks at patches, turned to the principal axes of the set's patches, and learns what is left
 over beside the best linear guess on each axis: where an axis hardly varies, that guess is all
-there is to know, and no noise of it is left in the picture.
+there is to know, and no noise of it is left in the picture. A second look, at the picture's own
+size, goes over the seams between patches.
 
 Sources: Ho et al., "Denoising Diffusion Probabilistic Models", NeurIPS 2020, appendix B (U-Net);
 Dhariwal and Nichol, "Diffusion Models Beat GANs on Image Synthesis", NeurIPS 2021, section 3
@@ -35,6 +36,7 @@ class DiffusionConfig:
         channels: of the U-Net's levels, each half the size of the one before.
         blocks: of each level; told: length of what the blocks are told of time and labels.
         kinds, colors: the words of the two conditions; empty for a model without.
+        fine: channels of the blocks that look again at the picture's own size; 0 for none.
     """
 
     resolution: int = 64
@@ -44,6 +46,7 @@ class DiffusionConfig:
     told: int = 128
     kinds: Sequence[str] = ()
     colors: Sequence[str] = ()
+    fine: int = 0
 
     def __post_init__(self):
         for name in ("channels", "kinds", "colors"):  # a file has lists
@@ -53,6 +56,23 @@ class DiffusionConfig:
     def axes(self) -> int:
         """Numbers of a patch."""
         return 3 * self.patch**2
+
+    def require_said(self, labels: Labels | None, batch: int, name: str) -> None:
+        """Raise a `ValueError` unless there is a word, or 0, for each condition of each code."""
+        known = [words for words in (self.kinds, self.colors) if words]
+        if labels is None:
+            return
+        if tuple(labels.shape) != (batch, len(known)):
+            raise ValueError(
+                f"labels have shape {tuple(labels.shape)}, but {name} is told {len(known)} "
+                f"words of each of {batch} codes: pass ({batch}, {len(known)}) numbers."
+            )
+        for column, words in zip(labels.unbind(1), known, strict=True):
+            if not ((column >= 0) & (column <= len(words))).all():
+                raise ValueError(
+                    f"labels hold {int(column.max())}, but there are {len(words)} words, counted "
+                    f"from 1: 0 says nothing."
+                )
 
 
 class PatchAxes(nn.Module):
@@ -82,9 +102,11 @@ class PatchAxes(nn.Module):
         x = F.pixel_unshuffle(images, self.patch) - scale * self.mean[:, None, None]
         return torch.einsum("ac,bchw->bahw", self.axes, x)
 
-    def back(self, x: Features) -> Float[Tensor, "batch 3 r r"]:
-        """The pictures, with the mean."""
-        patches = torch.einsum("ac,bahw->bchw", self.axes, x) + self.mean[:, None, None]
+    def back(
+        self, x: Features, scale: Tensor | float = 1
+    ) -> Float[Tensor, "batch 3 r r"]:
+        """The pictures, with the mean, times `scale`, put back."""
+        patches = torch.einsum("ac,bahw->bchw", self.axes, x) + scale * self.mean[:, None, None]
         return F.pixel_shuffle(patches, self.patch)
 
 
@@ -149,21 +171,25 @@ class UNet(nn.Module):
                 Block((before if number == 0 else width) + width, width, told)
                 for number in range(config.blocks)))
             before = width
-        self.norm, self.last = nn.GroupNorm(8, before), nn.Conv2d(before, config.axes, 3, padding=1)
-        nn.init.zeros_(self.last.weight)
-        nn.init.zeros_(self.last.bias)
+        outputs = config.axes + config.fine // 2 * config.patch**2
+        self.norm, self.last = nn.GroupNorm(8, before), nn.Conv2d(before, outputs, 3, padding=1)
+        nn.init.zeros_(self.last.weight[: config.axes])
+        nn.init.zeros_(self.last.bias[: config.axes])
 
-    def forward(
-        self, x: Features, t: Times, labels: Labels | None = None,
-        seen: list[Tensor] | None = None,
-    ) -> Features:
-        """Features of x's shape; what the middle makes goes into `seen`."""
+    def tell(self, t: Times, labels: Labels | None = None) -> Float[Tensor, "batch told"]:
+        """What the blocks are told of time and labels."""
         told = self.time(waves(t, self.time[0].in_features))
         for column, words in enumerate(self.words):
             chosen = torch.zeros_like(t, dtype=torch.long) if labels is None else labels[:, column]
             told = told + words(chosen)
-        told, kept = F.silu(told), []
-        x = self.first(x)
+        return F.silu(told)
+
+    def forward(self, x: Features, told: Tensor, seen: list[Tensor] | None = None) -> Features:
+        """Features of x's shape, and hints for the fine blocks below them, where there are any.
+
+        What the middle makes goes into `seen`.
+        """
+        x, kept = self.first(x), []
         for level, blocks in enumerate(self.down):
             x = F.avg_pool2d(x, 2) if level else x
             for block in blocks:
@@ -176,6 +202,33 @@ class UNet(nn.Module):
             x = F.interpolate(x, scale_factor=2, mode="nearest") if level else x
             for block in blocks:
                 x = block(torch.cat([x, kept.pop()], dim=1), told)
+        return self.last(F.silu(self.norm(x)))
+
+
+class FineBlocks(nn.Module):
+    """A second look, at the picture's own size, at what the U-Net added."""
+
+    def __init__(self, config: DiffusionConfig):
+        super().__init__()
+        width, self.patch = config.fine, config.patch
+        self.first = nn.Conv2d(6 + width // 2, width, 3, padding=1)
+        self.blocks = nn.ModuleList(Block(width, width, config.told) for _ in range(2))
+        self.norm, self.last = nn.GroupNorm(8, width), nn.Conv2d(width, 3, 3, padding=1)
+        nn.init.zeros_(self.last.weight)
+        nn.init.zeros_(self.last.bias)
+
+    def forward(
+        self, shown: Features, added: Features, hints: Features, told: Tensor
+    ) -> Float[Tensor, "batch 3 r r"]:
+        """What is to be added besides.
+
+        Args:
+            shown, added: what the U-Net saw and what it added, as pictures (batch, 3, r, r).
+            hints: its last channels, (batch, fine / 2 * patch², r / patch, r / patch).
+        """
+        x = self.first(torch.cat([shown, added, F.pixel_shuffle(hints, self.patch)], dim=1))
+        for block in self.blocks:
+            x = block(x, told)
         return self.last(F.silu(self.norm(x)))
 
 
