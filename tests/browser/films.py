@@ -198,23 +198,21 @@ def wheels(film: Film) -> None:
 
 def stroke(film: Film) -> None:
     """Lesson 08, "Your turn"."""
-    pad, _, thumbs = film.drawings
-    film.say("A grey cat, and one stroke of ginger between the eyes. Right: the answer.")
+    pad, _, _ = film.drawings
+    film.say("Left a grey tabby, and one stroke of ginger on her forehead. Right the answer.")
     film.say("I painted a few hundred pixels. Why is the whole coat ginger?")
     film.say("The code moved until the picture under the stroke obeyed, and codes move whole cats.")
-    film.hand = thumbs.spots((150, 60))[0]
-    film.answered(lambda: film.page.mouse.click(*film.hand))
-    film.hand = None
-    film.say("One wish, several cats that grant it: descent began in several places.")
     film.page.get_by_role("button", name="Play").click()
     film.said = "Each picture on the way is a cat."
     film.rest(2)
     pad.root.get_by_role("radio", name="white").click()
-    film.drag(pad, (50, 88), (64, 84), (80, 88))
-    film.say("Each stroke is one term, and they add up. Two of them ask more of her than one: she "
-             "pales as a whole, and blurs.")
+    film.said = "A second wish: white, over the muzzle."
+    film.drag(pad, (50, 90), (64, 95), (78, 90))
+    film.say("Each stroke is one term, and they add up: muzzle and bib turn white, and the ginger "
+             "pales to cream.")
     pad.root.get_by_role("radio", name="green").click()
-    film.drag(pad, (30, 60), (44, 62))
+    film.said = "A third: a green cheek."
+    film.drag(pad, (30, 66), (44, 70))
     film.say("It tries, and can't. No such cat was ever seen. That is what the wheels are for, and "
              "what they cost.", 6)
 
