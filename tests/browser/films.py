@@ -133,12 +133,13 @@ def chin(film: Film) -> None:
     """Lesson 03, "Your turn"."""
     (face,) = film.drawings
     film.say("You drag a few points. Where does every other pixel go?")
-    film.drag(face, (118, 188), (118, 204), (118, 180))
+    film.drag(face, (118, 188), (118, 206), (118, 180), (118, 206))
     film.say("Every pixel solves its own small least-squares problem; near handles count most.")
     film.say("The line below tells two things: how far the handles miss, which is nothing, and how "
              "far the average pixel travels. That is the whole energy: obey, and stay close.")
     assert "handles missed by 0.0" in face.note
     film.answered(film.page.get_by_label("show the grid").check)
+    film.say("A grid shows it: far from the chin the squares are whole.", 3)
     film.answered(lambda: film.page.locator(f"{ONSCREEN} select").select_option("affine"))
     film.say("The squares shear. Photographs take turning well, stretching badly: fewer freedoms, "
              "stiffer pictures.")
