@@ -90,6 +90,23 @@ class Film:
         self.hand = None
         self.rest()
 
+    def slide(self, number: int, *shares: float) -> None:
+        """Drag this slider's handle to these shares of its way, and show what each brings."""
+        mouse, handle = self.page.mouse, self.page.locator(f"{ONSCREEN} .noUi-handle").nth(number)
+        way = self.page.locator(f"{ONSCREEN} .noUi-base").nth(number).bounding_box()
+        box = handle.bounding_box()
+        height = box["y"] + box["height"] / 2
+        mouse.move(box["x"] + box["width"] / 2, height)
+        mouse.down()
+        for share in shares:
+            self.hand = (way["x"] + share * way["width"], height)
+            mouse.move(*self.hand, steps=3)
+            self.page.wait_for_timeout(700)
+            self.keep(0.9)
+        mouse.up()
+        self.hand = None
+        self.rest()
+
     def answered(self, act: Callable[[], object]) -> None:
         """Do something, and wait for the picture that answers it."""
         before = self.page.evaluate(SHOWS)
@@ -133,12 +150,13 @@ def chin(film: Film) -> None:
     """Lesson 03, "Your turn"."""
     (face,) = film.drawings
     film.say("You drag a few points. Where does every other pixel go?")
-    film.drag(face, (118, 188), (118, 204), (118, 180))
+    film.drag(face, (118, 188), (118, 206), (118, 180), (118, 206))
     film.say("Every pixel solves its own small least-squares problem; near handles count most.")
     film.say("The line below tells two things: how far the handles miss, which is nothing, and how "
              "far the average pixel travels. That is the whole energy: obey, and stay close.")
     assert "handles missed by 0.0" in face.note
     film.answered(film.page.get_by_label("show the grid").check)
+    film.say("A grid shows it: far from the chin the squares are whole.", 3)
     film.answered(lambda: film.page.locator(f"{ONSCREEN} select").select_option("affine"))
     film.say("The squares shear. Photographs take turning well, stretching badly: fewer freedoms, "
              "stiffer pictures.")
@@ -198,38 +216,38 @@ def wheels(film: Film) -> None:
 
 def stroke(film: Film) -> None:
     """Lesson 08, "Your turn"."""
-    pad, _, thumbs = film.drawings
-    film.say("A grey cat, and one stroke of ginger between the eyes. Right: the answer.")
+    pad, _, _ = film.drawings
+    film.say("Left a grey tabby, and one stroke of ginger on her forehead. Right the answer.")
     film.say("I painted a few hundred pixels. Why is the whole coat ginger?")
     film.say("The code moved until the picture under the stroke obeyed, and codes move whole cats.")
-    film.hand = thumbs.spots((150, 60))[0]
-    film.answered(lambda: film.page.mouse.click(*film.hand))
-    film.hand = None
-    film.say("One wish, several cats that grant it: descent began in several places.")
-    film.page.get_by_role("button", name="Play").click()
     film.said = "Each picture on the way is a cat."
-    film.rest(2)
+    film.slide(2, 0, 0.2, 0.35, 0.5, 0.65, 0.8, 1)
     pad.root.get_by_role("radio", name="white").click()
-    film.drag(pad, (50, 88), (64, 84), (80, 88))
-    film.say("Each stroke is one term, and they add up. Two of them ask more of her than one: she "
-             "pales as a whole, and blurs.")
+    film.said = "A second wish: white, over the muzzle."
+    film.drag(pad, (50, 90), (64, 95), (78, 90))
+    film.say("Each stroke is one term, and they add up: muzzle and bib turn white, and the ginger "
+             "pales to cream.")
     pad.root.get_by_role("radio", name="green").click()
-    film.drag(pad, (30, 60), (44, 62))
-    film.say("It tries, and can't. No such cat was ever seen. That is what the wheels are for, and "
-             "what they cost.", 6)
+    film.said = "A third: a green cheek."
+    film.drag(pad, (28, 76), (42, 82))
+    film.say("It tries: the wall turns green. The cheek can't; no such cat was ever seen. That is "
+             "what the wheels are for, and what they cost.", 6)
 
 
 DEMOS: dict[str, tuple[str, str, Callable[[Film], None]]] = {  # lesson, and the cell of its tool
     "chin": ("03", "mls-tool-show", chin), "espresso": ("01", "pb-tool", espresso),
     "wheels": ("04", "cell-29", wheels), "stroke": ("08", "ge-tool", stroke),
 }
+NEEDS = {"ge-tool": ("ge-imports", "ge-seed")}  # of a long lesson's code, all that its tool needs
 
 
 def up_to(lesson: Path, cell: str, folder: Path) -> Path:
     """A copy of the lesson that ends with this cell."""
     notebook = json.loads(lesson.read_text(encoding="utf-8"))
     count = [one["id"] for one in notebook["cells"]].index(cell) + 1
-    notebook["cells"] = notebook["cells"][:count]
+    notebook["cells"] = [
+        one for one in notebook["cells"][:count]
+        if cell not in NEEDS or one["cell_type"] == "markdown" or one["id"] in (*NEEDS[cell], cell)]
     tools = sum(map(is_tool, notebook["cells"]))
     path = folder / f"{lesson.stem}_{tools}.ipynb"
     path.write_text(json.dumps(notebook), encoding="utf-8")
