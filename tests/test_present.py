@@ -130,6 +130,11 @@ def test_a_cell_that_is_left_out_takes_no_room(monkeypatch):
     assert kinds == ["slide", "skip", None]
 
 
+def test_a_number_and_its_per_cent_stand_on_one_line():
+    (shown, _) = for_the_stage(mark({"cells": [prose("# A\n\n35 % of it")]}))["cells"]
+    assert source(shown).endswith("35\u00a0% of it")
+
+
 def test_a_figure_tells_its_alt_text_and_a_live_tool_stays_one():
     (data,) = (output["data"] for output in figure(size=(100, 100))["outputs"])
     alt = {"image/jpeg": {"alt": 'a "cat"'}}

@@ -11,7 +11,7 @@ SHOW_CODE = "show-code"  # the tag that puts a cell's code on its slide
 # Pixels, as JupyterLab shows them without their help for the keyboard. (TransferTool is wide: its
 # pictures stand in one row.)
 TOOL_HEIGHTS = {
-    "LatentTool": 270, "BlendTool": 510, "WarpTool": 572, "PaintTool": 670,
+    "LatentTool": 350, "BlendTool": 510, "WarpTool": 572, "PaintTool": 670,
     "PhotoTool": 770, "SmoothTool": 560, "DirectionTool": 640, "TransferTool": 750,
     "TextTool": 690, "PartsTool": 720, "DiffuseTool": 720, "ProjectTool": 500, "LabelTool": 650,
 }

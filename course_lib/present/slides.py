@@ -179,7 +179,9 @@ def for_the_stage(notebook: dict) -> dict:
             if is_tool(piece):
                 metadata["@deathbeds/jupyterlab-fonts"] = {"styles": {"": {
                     "body[data-jp-deck-mode='presenting'] &": style_of(piece)}}}
-            if not is_prose(piece):
+            if is_prose(piece):
+                piece["source"] = re.sub(r"(?<=\d) %", "\u00a0%", source(piece))  # never parted
+            else:
                 metadata["jupyter"] = {"source_hidden": SHOW_CODE not in metadata.get("tags", [])}
                 piece["source"] = source(piece).replace("# NBVAL_CHECK_OUTPUT", "").rstrip()
             cells.append(piece | {"metadata": metadata})
