@@ -23,6 +23,7 @@ from nbgrader.server_extensions.formgrader.handlers import template_path  # noqa
 from assignments.grading.pages import FILTERS, TEMPLATES, CleanPages  # noqa: E402
 from assignments.grading.plugins import (  # noqa: E402
     ConfinedExecute,
+    FeedbackExporter,
     HideTests,
     MendingExporter,
     PartsCsv,
@@ -49,6 +50,7 @@ c.Autograde.sanitize_preprocessors = [
 c.Autograde.autograde_preprocessors = [
     ConfinedExecute, LimitOutput, SaveAutoGrades, AssignLatePenalties, CheckCellMetadata,
 ]
+c.GenerateFeedback.exporter_class = FeedbackExporter
 c.GenerateFeedback.preprocessors = [GetGrades, HideTests, CSSHTMLHeaderPreprocessor]
 c.ExportApp.plugin_class = PartsCsv
 # What a student's work holds runs neither in your formgrader nor on a page to return.

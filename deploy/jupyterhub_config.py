@@ -5,14 +5,14 @@ further, such as your university's login, goes into a file that `COURSE_HUB_SITE
 """
 
 import os
-import shutil
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from deploy.logins import RosterAuthenticator
-from deploy.places import COURSE, EXCHANGE, HOME, NAMES, PROJECT, Places
+from deploy.places import COURSE, EXCHANGE, FIRST, HOME, NAMES, PROJECT, Places
+from deploy.spawning import choose
 
 c = get_config()  # noqa: F821
 ask = os.environ.get
@@ -59,7 +59,7 @@ c.JupyterHub.services = [{"name": "culler", "command": [
 # What a student's server is.
 c.Spawner.mem_limit = f"{ask('COURSE_HUB_MEMORY_MB', '2048')}M"
 c.Spawner.cpu_limit = float(threads)
-c.Spawner.default_url = "/lab"
+c.Spawner.default_url = FIRST
 c.Spawner.start_timeout = c.Spawner.http_timeout = 180
 c.Spawner.environment = {
     "OMP_NUM_THREADS": threads, "MALLOC_ARENA_MAX": "1", "PYTHONDONTWRITEBYTECODE": "1",
@@ -93,6 +93,7 @@ def walled() -> None:
     python = ask("COURSE_HUB_PYTHON", sys.executable)
     settings = PROJECT / "deploy" / "jupyter"
     c.JupyterHub.spawner_class = WalledSpawner
+    c.JupyterHub.hub_ip = c.Spawner.ip = "127.0.0.1"  # only the proxy is for others to reach
     c.WalledSpawner.places = places
     c.WalledSpawner.inside = [python, str(PROJECT / "deploy" / "start.py")]
     c.WalledSpawner.readable = ask("COURSE_HUB_READABLE", "").split()
@@ -106,6 +107,7 @@ def walled() -> None:
             spawner.environment = spawner.environment | of_student(places.edition, settings)
         else:
             spawner.notebook_dir, spawner.mem_limit = str(PROJECT), None
+            spawner.default_url = "/lab"  # a project has no one first page
             spawner.environment = spawner.environment | of_instructor()
             spawner.args = ["--allow-root"] if os.geteuid() == 0 else []
 
@@ -141,6 +143,7 @@ def docker() -> None:
         if name in instructors:
             spawner.volumes |= {str(path): str(path) for path in (PROJECT, places.exchange)}
             spawner.notebook_dir, spawner.mem_limit = str(PROJECT), None
+            spawner.default_url = "/lab"  # a project has no one first page
             spawner.environment = spawner.environment | of_instructor()
         else:
             spawner.volumes[str(places.inbound(name))] = f"{EXCHANGE}/{COURSE}/inbound"
@@ -152,13 +155,10 @@ def docker() -> None:
     c.Spawner.pre_spawn_hook = prepare
 
 
-kinds = {"docker": docker, "wall": walled}
-kind = ask("COURSE_HUB_SPAWNER") or ("docker" if shutil.which("docker") else "wall")
-if kind not in kinds:
-    raise ValueError(
-        f"COURSE_HUB_SPAWNER is {kind!r}, so nobody's server could start: it is docker or wall."
-    )
-kinds[kind]()
+kind, warning = choose(ask("COURSE_HUB_SPAWNER", ""))
+if warning:
+    print(warning, file=sys.stderr)
+{"docker": docker, "wall": walled}[kind]()
 
 if ask("COURSE_HUB_SITE"):
     load_subconfig(ask("COURSE_HUB_SITE"))  # noqa: F821

@@ -19,6 +19,7 @@ NAMES = r"[a-z0-9][a-z0-9._@-]{0,63}"  # of users: each is a folder's name, too
 # As a student sees them, in a container and behind bubblewrap alike.
 HOME = "/home/student"
 EXCHANGE = "/srv/exchange"
+FIRST = "/lab/tree/lessons/00_start_here.ipynb"  # where they begin: start.py brings it
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Who may come in: a class list with a password for each, made here and handed out once.
 
     python -m deploy.roster add grace alan                    prints name,password; again: a new one
-    python -m deploy.roster add < class.txt                a name a line
+    python -m deploy.roster add < class.txt                a name a line; all of them, or nobody
     python -m deploy.roster remove alan                    files stay
     python -m deploy.roster list
 
@@ -23,6 +23,13 @@ from deploy.places import NAMES, Places
 # Passwords are drawn, not chosen, so that guessing is hopeless: 16 letters out of 31, 79 bits.
 LETTERS = "abcdefghijkmnpqrstuvwxyz2345679"
 LENGTH = 16
+REFUSED = ("cannot be a user's name, as it names a folder: use small letters, digits and ._@-, "
+           "beginning with one of the first two, 64 at most.")
+
+
+def is_name(name: str) -> bool:
+    """Whether a user may have this name."""
+    return re.fullmatch(NAMES, name) is not None
 
 
 def scramble(password: str, salt: str) -> str:
@@ -42,11 +49,8 @@ class Roster:
 
     def add(self, name: str) -> str:
         """Put someone on it, or give them a new password, which is returned and not kept."""
-        if not re.fullmatch(NAMES, name):
-            raise ValueError(
-                f"{name!r} cannot be a user's name, as it names a folder: use small letters, "
-                "digits and ._@-, beginning with one of the first two, 64 at most."
-            )
+        if not is_name(name):
+            raise ValueError(f"{name!r} {REFUSED}")
         password = "".join(secrets.choice(LETTERS) for _ in range(LENGTH))
         salt = secrets.token_hex(16)
         self._write(self.read() | {name: {"salt": salt, "kept": scramble(password, salt)}})
@@ -69,6 +73,12 @@ class Roster:
         part.replace(self.path)
 
 
+def names_of(file: bytes) -> dict[str, str]:
+    """The names in a class list, one a line, by where they stand in it; empty lines are none."""
+    lines = [line.strip() for line in file.decode("utf-8-sig", "replace").splitlines()]
+    return {f"line {number} ({line!r})": line for number, line in enumerate(lines, 1) if line}
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Change the class list, and print what is to be handed out."""
     parser = argparse.ArgumentParser(prog="python -m deploy.roster", description=__doc__,
@@ -77,16 +87,19 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("names", nargs="*", help="default, to add: one a line, on standard input")
     asked = parser.parse_args(arguments)
     roster = Roster(Places.from_environment().root / "hub" / "roster.json")
-    names = asked.names
-    if asked.what == "add" and not names:
-        names = [line.strip() for line in sys.stdin if line.strip()]
     if asked.what == "list":
         print("\n".join(sorted(roster.read())))
-    for name in names:
-        if asked.what == "remove":
+        return 0
+    if asked.what == "remove":
+        for name in asked.names:
             roster.remove(name)
-        elif asked.what == "add":
-            print(f"{name},{roster.add(name)}")
+        return 0
+    places = {repr(name): name for name in asked.names} or names_of(sys.stdin.buffer.read())
+    if bad := [place for place, name in places.items() if not is_name(name)]:
+        print(f"Nobody was added: {', '.join(bad)} {REFUSED}", file=sys.stderr)
+        return 1
+    for name in dict.fromkeys(places.values()):
+        print(f"{name},{roster.add(name)}")
     return 0
 
 

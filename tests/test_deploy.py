@@ -1,6 +1,7 @@
 """The hub for a class: what ships in deploy/, tried with a real hub and proxy on loopback."""
 
 import ast
+import io
 import json
 import os
 import re
@@ -10,11 +11,12 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import nbformat
+import psutil
 import pytest
 import yaml
 
-from deploy import collect, load, roster, start, trial
-from deploy.places import COURSE, Places
+from deploy import collect, load, roster, spawning, start, trial
+from deploy.places import COURSE, FIRST, HOME, Places
 from deploy.roster import Roster
 from deploy.student import Student, StudentError
 
@@ -48,6 +50,39 @@ def test_the_class_list_is_made_by_a_command(tmp_path, monkeypatch, capsys):
     people = Roster(tmp_path / "hub" / "roster.json")
     assert all(people.admits(*pair) for pair in handed_out.items())
     assert roster.main(["list"]) == 0 and capsys.readouterr().out.split() == ["alan", "grace"]
+
+
+def a_list(monkeypatch, file: bytes) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(file), "utf-8"))
+
+
+def test_a_class_list_is_added_from_a_file_once_a_name(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("COURSE_HUB", str(tmp_path))
+    a_list(monkeypatch, b"\xef\xbb\xbfgrace\r\n\r\n alan \r\ngrace\r\n")  # as Windows writes it
+    assert roster.main(["add"]) == 0
+    handed_out = [line.split(",") for line in capsys.readouterr().out.splitlines()]
+    assert [name for name, _ in handed_out] == ["grace", "alan"]
+    people = Roster(tmp_path / "hub" / "roster.json")
+    assert all(people.admits(*pair) for pair in handed_out)
+
+
+@pytest.mark.parametrize("words, file, bad, good", [
+    ([], b"grace\nalan turing\n\nada\nJos\xe9\n",
+     ["line 2 ('alan turing')", "line 5 ('Jos\ufffd')"], "grace"),
+    (["grace", "alan turing", "../ada"], b"", ["'alan turing', '../ada' cannot"], "'grace'"),
+])
+def test_bad_names_are_all_named_in_one_sentence_and_nobody_is_added(
+    tmp_path, monkeypatch, capsys, words, file, bad, good
+):
+    monkeypatch.setenv("COURSE_HUB", str(tmp_path))
+    ada = Roster(tmp_path / "hub" / "roster.json").add("ada")
+    a_list(monkeypatch, file)
+    assert roster.main(["add", *words]) == 1
+    said = capsys.readouterr()
+    assert said.out == "" and said.err.count("\n") == 1
+    assert all(name in said.err for name in bad) and good not in said.err
+    people = Roster(tmp_path / "hub" / "roster.json")
+    assert list(people.read()) == ["ada"] and people.admits("ada", ada)
 
 
 @pytest.mark.parametrize("name", ["..", "../hub", "a/b", "", ".ssh", "Grace", "a b", "a" * 65])
@@ -108,6 +143,50 @@ def test_the_newest_work_is_collected_under_the_name_that_the_hub_gave(tmp_path)
     assert [path.name for path in taken.parent.iterdir()] == ["a1.ipynb"]
     with pytest.raises(CourseError, match="no assignment 'a2'"):
         collect.collect(course, places, "a2")
+
+
+# What servers run in.
+
+@pytest.fixture
+def docker(tmp_path, monkeypatch):
+    """Puts a `docker` command of these lines in the place of any other."""
+    def make(lines: str) -> None:
+        (tmp_path / "docker").write_text(f"#!/bin/sh\n{lines}\n")
+        (tmp_path / "docker").chmod(0o755)
+
+    monkeypatch.setenv("PATH", str(tmp_path))
+    return make
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a hub runs on Linux")
+@pytest.mark.parametrize("lines, says", [
+    ("echo Cannot connect >&2; exit 1", "does not answer"), ("echo", "does not answer"),
+    ("exec /bin/sleep 5", "no answer in 0.2 s"), (None, "no docker command"),
+])
+def test_a_docker_command_without_its_daemon_leads_to_the_wall_in_a_sentence(
+    docker, monkeypatch, lines, says
+):
+    if lines is not None:
+        docker(lines)
+    asking = spawning.why_no_docker
+    monkeypatch.setattr(spawning, "why_no_docker", lambda: asking(seconds=0.2))
+    kind, said = spawning.choose("")
+    assert kind == "wall" and says in said and "bubblewrap" in said and said.count(". ") == 0
+    assert spawning.choose("wall") == ("wall", "")
+    kind, said = spawning.choose("docker")
+    assert kind == "docker" and says in said and "no student's server will start" in said
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a hub runs on Linux")
+def test_docker_is_taken_where_its_daemon_answers(docker):
+    docker('[ "$1" = info ] && echo 28.0.1')
+    assert spawning.choose("") == spawning.choose("docker") == ("docker", "")
+    assert spawning.choose("wall") == ("wall", "")
+
+
+def test_an_unknown_kind_of_server_is_refused():
+    with pytest.raises(ValueError, match=r"'podman'.*docker or wall"):
+        spawning.choose("podman")
 
 
 # The files that machines read.
@@ -172,6 +251,13 @@ def test_the_chart_knows_every_value():
     assert {m["name"] for m in values["singleuser"]["storage"]["extraVolumeMounts"]} == names
 
 
+def test_a_student_begins_at_the_lesson_that_their_server_brings():
+    values = yaml.safe_load((DEPLOY / "values.yaml").read_text())["singleuser"]
+    assert values["defaultUrl"] == FIRST and values["storage"]["homeMountPath"] == HOME
+    assert (ROOT / "notebooks" / Path(FIRST).name).exists()
+    assert FIRST == f"/lab/tree/lessons/{Path(FIRST).name}"
+
+
 def test_on_kubernetes_instructors_alone_see_what_all_handed_in():
     values = yaml.safe_load((DEPLOY / "values.yaml").read_text())
     c = SimpleNamespace(KubeSpawner=SimpleNamespace())
@@ -217,16 +303,19 @@ known = {{cls.__name__: cls.class_trait_names() for cls in classes if hasattr(cl
 print(json.dumps([f"{{name}}.{{key}}" for name, section in config.items() for key in section
                   if key not in known.get(name, [])]))
 print(app.spawner_class.__name__, app.authenticator_class.__name__)
+print(app.hub_bind_url or app.hub_ip, config.Spawner.default_url)
 """
     variables = os.environ | {"COURSE_HUB": str(tmp_path), "COURSE_HUB_EDITION": str(ROOT),
                               "COURSE_HUB_SPAWNER": kind, "PYTHONPATH": str(ROOT)}
     said = subprocess.run([sys.executable, "-c", code], env=variables, capture_output=True,
                           text=True)
     assert said.returncode == 0, said.stderr
-    unknown, classes = said.stdout.splitlines()
+    unknown, classes, addresses = said.stdout.splitlines()
     assert json.loads(unknown) == []
     spawner = {"wall": "WalledSpawner", "docker": "DockerSpawner"}[kind]
     assert classes == f"{spawner} RosterAuthenticator"
+    hub = {"wall": "127.0.0.1", "docker": "http://0.0.0.0:8081"}[kind]
+    assert addresses == f"{hub} {FIRST}"
 
 
 @pytest.fixture(scope="module")
@@ -242,6 +331,26 @@ def grace(hub):
     student.log_in(hub.password)
     student.start_server()
     return student
+
+
+@needs_hub
+def test_behind_the_wall_everything_listens_on_loopback(hub, grace):
+    kernel = grace.start_kernel()
+    grace.run(kernel, "1")
+    listening = {wire.laddr.ip for process in [psutil.Process(hub.hub.pid), *hub.relatives()]
+                 for wire in process.net_connections("inet") if wire.status == psutil.CONN_LISTEN}
+    assert listening == {"127.0.0.1"}
+    grace.stop_kernel(kernel)
+
+
+@needs_hub
+def test_a_student_lands_on_the_first_lesson_and_an_instructor_in_the_project(hub, grace):
+    assert grace.web.get(f"{grace.base}/", timeout=60).url == grace.base + FIRST
+    assert grace.read("lessons/00_start_here.ipynb").cells
+    ada = Student(hub.address, "ada")
+    ada.log_in(hub.password)
+    ada.start_server()
+    assert ada.web.get(f"{ada.base}/", timeout=60).url == f"{ada.base}/lab"
 
 
 @needs_hub

@@ -13,7 +13,7 @@ import nbformat
 import pytest
 import torch
 
-from assignments.grading import edition
+from assignments.grading import edition, handout
 from assignments.grading.course import Course, CourseError
 from course_lib.feedback.answers import as_tensor
 from course_lib.feedback.diagnosis import Check, diagnose
@@ -89,7 +89,7 @@ def test_a_folder_with_something_in_it_is_left_alone(tmp_path):
 
 
 def test_a_stale_release_is_not_handed_out(tmp_path, monkeypatch):
-    monkeypatch.setattr(edition, "is_stale", lambda course, name: name.startswith("a2"))
+    monkeypatch.setattr(handout, "is_stale", lambda course, name: name.startswith("a2"))
     with pytest.raises(CourseError, match="The release of a2_warping is not what"):
         edition.build(Course(), tmp_path / "out")
     assert not (tmp_path / "out").exists()
@@ -101,7 +101,7 @@ def test_a_secret_stops_the_build_and_leaves_nothing(tmp_path, monkeypatch):
         (to / "tests" / "answers.py").write_text("")
 
     monkeypatch.setattr(edition, "fill", careless)
-    monkeypatch.setattr(edition, "is_stale", lambda course, name: False)
+    monkeypatch.setattr(handout, "is_stale", lambda course, name: False)
     with pytest.raises(CourseError, match="not for students"):
         edition.build(Course(), tmp_path / "out")
     assert not (tmp_path / "out").exists()
@@ -115,7 +115,59 @@ def test_folder_and_zip_hold_the_same(tmp_path, monkeypatch):
     monkeypatch.setattr(edition, "build", small)
     edition.edition(Course(), Namespace(to=tmp_path / "course", solutions="none"))
     shutil.unpack_archive(tmp_path / "course.zip", tmp_path / "again")
-    assert (tmp_path / "again" / "course" / "docs" / "a.md").read_text() == "none"
+    for folder in (tmp_path, tmp_path / "again"):
+        assert (folder / "course" / "docs" / "a.md").read_text() == "none"
+    assert {path.name for path in tmp_path.iterdir()} == {"course", "course.zip", "again"}
+
+
+@pytest.mark.parametrize("empty", [True, False])
+def test_neither_folder_nor_zip_is_there_before_all_is_done(tmp_path, monkeypatch, empty):
+    to = tmp_path / "new" / "course"
+    if empty:  # an empty folder is taken
+        to.mkdir(parents=True)
+    pack, seen = shutil.make_archive, []
+
+    def packing(*words):
+        seen.append([path.name for path in to.parent.glob("[!.]*")])
+        return pack(*words)
+
+    def small(course, to, *, solutions):
+        to.mkdir()
+        (to / "a.md").write_text("a")
+
+    monkeypatch.setattr(edition, "build", small)
+    monkeypatch.setattr(shutil, "make_archive", packing)
+    edition.edition(Course(), Namespace(to=to, solutions="none"))
+    assert seen == [["course"] if empty else []]
+    assert sorted(path.name for path in to.parent.iterdir()) == ["course", "course.zip"]
+    assert (to / "a.md").exists()
+    with pytest.raises(CourseError, match="name a new folder"):
+        edition.edition(Course(), Namespace(to=to, solutions="none"))
+
+
+def test_a_failure_leaves_nothing_where_the_edition_would_be(tmp_path, monkeypatch):
+    def fails(course, to, *, solutions):
+        to.mkdir()
+        raise CourseError("Not built.")
+
+    monkeypatch.setattr(edition, "build", fails)
+    with pytest.raises(CourseError, match="Not built"):
+        edition.edition(Course(), Namespace(to=tmp_path / "course", solutions="none"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_each_step_of_an_edition_is_told(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(handout, "is_stale", lambda course, name: False)
+    monkeypatch.setattr(edition, "seal", lambda check, folder: folder.mkdir(exist_ok=True))
+    monkeypatch.setattr(edition, "secrets_in", lambda course, folder: [])
+    edition.edition(Course(), Namespace(to=tmp_path / "course", solutions="folded"))
+    said = capsys.readouterr().out.splitlines()
+    assert "may take minutes" in said[0] and said[-1].endswith("the folder that it holds.")
+    compared = [line.rpartition(": ")[2] for line in said if line.startswith("Comparing")]
+    sealed = [line.rpartition(" ")[2].rstrip(".") for line in said if line.startswith("Sealing")]
+    assert compared == sealed == NAMES
+    assert [line.split()[0] for line in said if not line.startswith(("Comparing", "Sealing"))] == [
+        "Building", "Copying", "Searching", "Packing", "Hand"]
 
 
 # Sealed checks.

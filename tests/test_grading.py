@@ -95,14 +95,17 @@ def test_a_release_holds_no_solution_and_no_hidden_test(name):
     assert "### BEGIN" not in text and "COURSE_GRADING_SEED" not in text
 
 
-def test_a_changed_source_makes_its_release_stale(course):
+def test_a_changed_source_makes_its_release_stale(course, capsys):
     assert not is_stale(course, NAME)
     source = source_notebook()
     source.cells[0].source = "# Another title"
     write(source, course.notebook("source", NAME))
     assert is_stale(course, NAME)
     assert main(["--course", str(course.root), "check"]) == 1
+    capsys.readouterr()
     assert main(["--course", str(course.root), "prepare"]) == 0
+    assert [line.split(":")[1].split()[0] for line in capsys.readouterr().out.splitlines()] == [
+        "making", "hand"]
     assert main(["--course", str(course.root), "check"]) == 0
 
 

@@ -3,11 +3,15 @@
 import base64
 import re
 
+import nbformat
 import pytest
 from bs4 import BeautifulSoup
 from nbformat import NotebookNode
-from nbformat.v4 import new_code_cell, new_notebook, new_output
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from nbgrader.converters import GenerateFeedback
+from traitlets.config import PyFileConfigLoader
 
+from assignments.grading.course import HERE, Course
 from assignments.grading.markup import MATH_TAGS, TAGS, Renderer, mathml, safe_html
 from assignments.grading.pages import (
     NOT_SHOWN,
@@ -19,6 +23,7 @@ from assignments.grading.pages import (
     safe_picture,
 )
 from assignments.grading.plugins import STOPPED, HideTests
+from tests.submissions.course import source_notebook
 from tests.submissions.hostile_pages import CODE, EVIL, HANDED_IN, MARKUP, PICTURE, WORDS
 
 PAYLOADS = MARKUP | WORDS
@@ -173,3 +178,41 @@ def test_a_page_tells_what_a_test_said_and_not_by_which_lines_of_the_course(name
     (line,) = page.cells[0].outputs[0].traceback
     assert line.endswith(said) and "course_lib" not in line
     assert resources["nbgrader"]["max_score"] == 100
+
+
+@pytest.mark.parametrize("name", Course().assignments())
+def test_extras_are_no_part_of_a_pages_maximum_written_ones_neither(name):
+    notebook = nbformat.read(Course().notebook("source", name), 4)
+    points = sum(cell.metadata.get("nbgrader", {}).get("points", 0) for cell in notebook.cells)
+    _, resources = HideTests().preprocess(notebook, {"nbgrader": {"max_score": points}})
+    assert points > 100 and resources["nbgrader"]["max_score"] == 100
+
+
+@pytest.fixture(scope="module")
+def exporter():
+    """What makes the pages to give back, as this course's settings have it."""
+    settings = PyFileConfigLoader("nbgrader_config.py", str(HERE)).load_config()
+    maker = GenerateFeedback(config=settings)
+    return maker.exporter_class(parent=maker, config=maker.config)
+
+
+def test_the_list_of_a_page_names_the_parts_and_the_page_asks_for_no_font(exporter):
+    notebook = source_notebook()
+    heading = "Words.\n\n## Part 1 · Edges & <sums> (5 points)"
+    notebook.cells.insert(4, new_markdown_cell(heading))
+    notebook.cells[-1].source += "\n\n```\n@font-face {mine}\n```"
+    for cell in notebook.cells:
+        if info := cell.metadata.get("nbgrader"):
+            info |= {"score": 1.0, "comment": "Well." if info["solution"] else None}
+    page, _ = exporter.from_notebook_node(notebook, {"nbgrader": {
+        "notebook": "a0", "score": 3.0, "max_score": 9.0, "late_penalty": 0}})
+    soup = BeautifulSoup(page, "html.parser")
+    part = "Part 1 · Edges & <sums>"
+    assert [(link["href"], link.text) for link in soup.select("#toc a")] == [
+        ("#comment-differences", "Comment: differences"),
+        ("#check_differences", "check_differences"),
+        ("#comment-integrate", f"Comment: {part}"), ("#check_integrate", part),
+        ("#words", part), ("#comment-words", f"Comment: {part}")]
+    assert len(soup.select("#toc li")) == 6
+    assert not any("@font-face" in style.text for style in soup.find_all("style"))
+    assert "@font-face {mine}" in soup.find(id="notebook").text

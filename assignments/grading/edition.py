@@ -8,6 +8,7 @@ import importlib
 import json
 import re
 import shutil
+import tempfile
 from argparse import Namespace
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +18,7 @@ from nbformat import NotebookNode
 
 from assignments.grading.cells import is_test, split_hidden
 from assignments.grading.course import HERE, Course, CourseError, require_new
-from assignments.grading.handout import is_stale
+from assignments.grading.handout import stale_among
 from course_lib.feedback.sealed import OPEN, seal
 
 ROOT = HERE.parent
@@ -37,10 +38,25 @@ FORBIDDEN = ("### BEGIN SOLUTION", "### BEGIN HIDDEN", "COURSE_GRADING_SEED")
 
 def edition(course: Course, options: Namespace) -> None:
     """Build the folder to hand out, and its zip beside it."""
-    build(course, options.to, solutions=options.solutions)
     to = options.to.resolve()
-    packed = shutil.make_archive(str(to), "zip", to.parent, to.name)
-    print(f"Hand out {packed}, or the folder that it holds.")
+    require_new(to)
+    print(f"Building the edition, which may take minutes; {to} appears at the end.", flush=True)
+    to.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=to.parent, prefix=f".{to.name}-") as beside:
+        draft = Path(beside) / to.name
+        build(course, draft, solutions=options.solutions)
+        say("Packing the zip")
+        packed = Path(shutil.make_archive(str(draft), "zip", beside, to.name))
+        if to.exists():  # empty, or it had been refused
+            to.rmdir()
+        handed_out = packed.replace(to.with_name(packed.name))
+        draft.rename(to)
+    print(f"Hand out {handed_out}, or the folder that it holds.")
+
+
+def say(step: str) -> None:
+    """Tell whoever waits what is being done, at once."""
+    print(step, flush=True)
 
 
 def build(course: Course, to: Path, *, solutions: str = "folded") -> None:
@@ -51,12 +67,13 @@ def build(course: Course, to: Path, *, solutions: str = "folded") -> None:
             that students must not see would have gone in. Nothing is left behind then.
     """
     require_new(to)
-    stale = [name for name in course.assignments() if is_stale(course, name)]
+    stale = stale_among(course, course.assignments())
     if stale:
         raise CourseError(f"The release of {', '.join(stale)} is not what its source makes, so "
                           f"students would get an old one: python -m assignments.grading prepare.")
     try:
         fill(course, to, solutions)
+        say("Searching all of it for what students must not see")
         if found := list(secrets_in(course, to)):
             raise CourseError(f"Not built, as students would see what they should not: {found[0]}")
     except BaseException:
@@ -66,6 +83,7 @@ def build(course: Course, to: Path, *, solutions: str = "folded") -> None:
 
 def fill(course: Course, to: Path, solutions: str) -> None:
     """Copy what students get."""
+    say("Copying library, lessons and releases")
     for name in FILES:
         (to / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(ROOT / name, to / name)
@@ -93,6 +111,7 @@ def close_checks(course: Course, folder: Path) -> None:
         imports = CHECKS.search("\n".join(cell.source for cell in source.cells))
         if imports is None:
             continue
+        say(f"Sealing the checks of {name}")
         module = importlib.import_module(f"course_lib.feedback.{imports[1]}")
         seal(module.check, folder / "seals")
         (folder / f"{imports[1]}.py").write_text(FRONT.format(assignment=name), encoding="utf-8")

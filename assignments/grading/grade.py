@@ -23,13 +23,15 @@ def grade(course: Course, options: Namespace) -> int:
     gradebook = None
     students = options.students or course.students(options.assignment)
     if options.share is None:
+        print("Making the release anew, which takes seconds", flush=True)
         release(course, options.assignment)
     else:
         gradebook = begin(course, options.assignment, options.share)
         students = [student for student in students if options.share.holds(student)]
     todo = [student for student in students
             if options.again or not course.is_graded(options.assignment, student)]
-    print(f"{len(students)} submissions, {len(students) - len(todo)} of them graded before")
+    print(f"{len(students)} submissions, {len(students) - len(todo)} of them graded before",
+          flush=True)
     with ThreadPoolExecutor(options.jobs) as pool:
         outcomes = list(pool.map(
             lambda student: grade_one(course, student, options, gradebook), todo))
@@ -88,6 +90,8 @@ def make_page(course: Course, student: str, options: Namespace) -> bool:
                         seconds=options.page_seconds)
     except CourseError as error:
         print(printable(f"{student}: no page: {error}"), flush=True)
+        return False
+    print(printable(f"{student}: {'a page' if page.exists() else 'no page'}"), flush=True)
     return page.exists()
 
 

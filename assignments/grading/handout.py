@@ -14,6 +14,7 @@ from assignments.grading.course import Course, CourseError
 def prepare(course: Course, options: Namespace) -> None:
     """Make the releases from the sources, and enter them in the gradebook."""
     for assignment in options.assignments or course.assignments():
+        print(f"{assignment}: making its release, which takes seconds", flush=True)
         release(course, assignment)
         print(f"{assignment}: hand out {course.notebook('release', assignment)}")
 
@@ -34,11 +35,20 @@ def release(course: Course, assignment: str) -> None:
 def check(course: Course, options: Namespace) -> int:
     """Say which releases are not what their sources make."""
     names = options.assignments or course.assignments()
-    stale = [name for name in names if is_stale(course, name)]
+    stale = stale_among(course, names)
     for name in stale:
         print(f"{name}: the release is stale: python -m assignments.grading prepare {name}")
     print(f"{len(names) - len(stale)} of {len(names)} releases are what their sources make.")
     return int(bool(stale))
+
+
+def stale_among(course: Course, names: list[str]) -> list[str]:
+    """The assignments whose releases are stale, with a line for each that is looked at."""
+    stale = []
+    for number, name in enumerate(names, 1):
+        print(f"Comparing release and source, {number} of {len(names)}: {name}", flush=True)
+        stale += [name] if is_stale(course, name) else []
+    return stale
 
 
 def is_stale(course: Course, assignment: str) -> bool:

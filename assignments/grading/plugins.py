@@ -2,10 +2,12 @@
 
 import asyncio
 import csv
+import html
+import re
 from pathlib import Path
 
 import nbformat
-from nbconvert.exporters import NotebookExporter
+from nbconvert.exporters import HTMLExporter, NotebookExporter
 from nbformat import NotebookNode
 from nbformat.v4 import new_markdown_cell, new_output
 from nbgrader.api import MissingEntry
@@ -26,6 +28,8 @@ from assignments.grading.repair import mend
 HIDDEN_TEST_FAILED = (
     "The tests that you see passed. A hidden test, which tries your code on other inputs, did not."
 )
+FONT = re.compile(r"@font-face\s*{[^}]*}")
+PART = re.compile(r"^## +(.+?)(?: \(\d+ points?\))?$", re.MULTILINE)
 SERVED = {".ipynb", ".png", ".jpg", ".jpeg", ".gif", ".txt"}
 BY_HAND = (
     "Nothing was graded: autograde alone knows neither the seed of the hidden tests nor what is "
@@ -103,14 +107,46 @@ class HideTests(NbGraderPreprocessor):
             if hidden_failed:
                 cell.outputs.append(new_output("stream", name="stdout", text=HIDDEN_TEST_FAILED))
         info = resources["nbgrader"]
+        graded = [cell.metadata.nbgrader for cell in nb.cells
+                  if cell.metadata.get("nbgrader", {}).get("grade")]  # written answers, too
         info["max_score"] = info.get("max_score", 0) - sum(
-            cell.metadata.nbgrader.points for cell in nb.cells
-            if is_test(cell) and is_extra(cell.metadata.nbgrader.grade_id))
+            part.points for part in graded if is_extra(part.grade_id))
         flags = nb.metadata.get("grading", {}).get("flags", [])
         if flags:
             notes = "\n".join(f"- {flag}" for flag in flags)
             nb.cells.insert(0, new_markdown_cell(f"**Noticed while grading:**\n\n{notes}"))
         return nb, resources
+
+
+class FeedbackExporter(HTMLExporter):
+    """The page to give back, whose list names the parts, and which asks for no font.
+
+    nbgrader's list says "Test cell" and "Comment"; its style sheet loads an icon font that the
+    page's policy refuses.
+    """
+
+    def from_notebook_node(self, nb, resources=None, **kwargs):
+        titles = titles_of(nb)
+        page, resources = super().from_notebook_node(nb, resources, **kwargs)
+        head, end, body = page.partition("</head>")
+        contents, notebook, rest = body.partition('<div id="notebook"')
+        contents = re.sub(r'<a href="#(comment-)?([^"]*)">[^<]*</a>', lambda entry: (
+            f'<a href="#{entry[1] or ""}{entry[2]}">{"Comment: " if entry[1] else ""}'
+            f"{html.escape(titles.get(entry[2], entry[2]))}</a>"), contents)
+        return FONT.sub("", head) + end + contents + notebook + rest, resources
+
+
+def titles_of(notebook: NotebookNode) -> dict[str, str]:
+    """By each answer's and each test's name, the heading of its part, if there is one."""
+    titles, heading = {}, ""
+    for cell in notebook.cells:
+        name = cell.metadata.get("nbgrader", {}).get("grade_id")
+        if name and heading:
+            titles[name] = heading
+        elif cell.cell_type == "markdown" and not name:
+            headings = PART.findall(cell.source)
+            heading = headings[-1] if headings else heading
+    return titles
 
 
 def _told(output: NotebookNode) -> NotebookNode:
