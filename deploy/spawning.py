@@ -25,8 +25,8 @@ def choose(asked: str) -> tuple[str, str]:
     if asked == "docker":
         return "docker", (f"{problem}, so no student's server will start: start it, or set "
                           "COURSE_HUB_SPAWNER=wall.")
-    return "wall", (f"{problem}, so students' servers will be processes behind bubblewrap: "
-                    "COURSE_HUB_SPAWNER says otherwise.")
+    return "wall", (f"{problem}, so students' servers will be processes behind bubblewrap; "
+                    "set COURSE_HUB_SPAWNER=docker if you want containers alone.")
 
 
 def why_no_docker(seconds: float = 5) -> str:
