@@ -334,6 +334,8 @@ def test_the_solution_scores_all_and_the_release_nothing(name, tmp_path):
     assert main(["--course", str(tmp_path), "feedback", name]) == 0
     page = (tmp_path / "feedback/untouched" / name / f"{name}.html").read_text()
     text = html.unescape(re.sub(r"<[^>]*>", "", page))
+    assert f"{name} (Score: 0.0 / 100.0)" in text
+    assert "Part 1 · " in text and "Test cell" not in text
     lost = secrets(nbformat.read(REAL.notebook("source", name), 4))
     assert [line for line in lost if line in text] == []
 
