@@ -11,7 +11,8 @@ from course_lib.images import to_uint8
 from course_lib.shapes import Image
 
 ROWS = (("cats-128", 8, 0.7), ("cats-128", 8, 0.7), ("cats-128", 8, 0.7), ("cats", 15, 0.7),
-        ("clothes", 15, 0.7), ("cats-dcgan", 15, 1.0), ("clothes-biggan", 15, 0.7))
+        ("clothes", 15, 0.7), ("cats-dcgan", 15, 1.0), ("clothes-biggan", 15, 0.7),
+        ("clothes-diffusion", 15, 1.0))
 """Name, how many, and ψ: a DCGAN's short codes are pale, not typical."""
 GAP = 4  # pixels of white
 
@@ -22,8 +23,9 @@ def samples(name: str, n: int, psi: float, rng: torch.Generator) -> Image:
     generator = load_generator(name, device="cpu")
     space = "w" if "w" in generator.spaces else "z"
     kinds = ("t-shirt", "longsleeve", "dress", "trousers", "skirt")
-    told = [generator.with_label(kind) for kind in kinds] if name == "clothes-biggan" else [
-        generator]
+    told = [generator]
+    if name in ("clothes-biggan", "clothes-diffusion"):
+        told = [generator.with_label(kind) for kind in kinds]
     codes = told[0].sample_latent(n, space=space, rng=rng, truncation_psi=psi)
     parts = codes.split(-(-n // len(told)))
     return torch.cat([one.decode(part, space=space) for one, part in
