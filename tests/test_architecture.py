@@ -30,8 +30,8 @@ ROOMS = {
         "diffusion_networks diffusion official_ddpm"
     ).split(),
     "widgets": (
-        "browser background sliders latent canvas tool blend tools project directions parts labels "
-        "wishes paint_page paint diffuse transfer photo_page photo text_page text"
+        "browser background sliders latent marks canvas tool blend tools project directions parts "
+        "labels wishes paint_page paint diffuse transfer photo_page photo text_page text"
     ).split(),
     "feedback": (
         "answers pictures showcase diagnosis core toys recipes wishes closeness sealed poisson "

@@ -136,7 +136,7 @@ def test_nothing_drawn_is_no_ink():
 
 
 def test_an_upload_is_put_together_from_its_parts(canvas):
-    data, read = photo((40, 20), kind="png"), []
+    data, read = photo((80, 40), kind="png"), []
     canvas.on_action("photo", read.append)
     cut = len(data) // 2
     for part, piece in enumerate((data[:cut], data[cut:])):
@@ -144,24 +144,24 @@ def test_an_upload_is_put_together_from_its_parts(canvas):
         canvas._handle_custom_msg(content, [memoryview(piece)])
         assert len(read) == part
     image = read[0](size=None)
-    assert image.shape == (3, 20, 40) and image[0, 5, 5] == 1 and image[2, 5, 35] == 1
+    assert image.shape == (3, 40, 80) and image[0, 5, 5] == 1 and image[2, 5, 75] == 1
 
 
 def test_an_upload_that_was_given_up_does_not_spoil_the_next(canvas):
     read = []
     canvas.on_action("photo", read.append)
-    for part, parts, data in ((0, 3, b"half a file"), (0, 1, photo((8, 8)))):
+    for part, parts, data in ((0, 3, b"half a file"), (0, 1, photo((40, 40)))):
         content = {"kind": "photo", "name": "a.jpg", "part": part, "parts": parts}
         canvas._handle_custom_msg(content, [data])
-    assert read[0](size=None).shape == (3, 8, 8)
+    assert read[0](size=None).shape == (3, 40, 40)
 
 
 def test_a_photo_is_turned_upright():
     exif = PIL.Image.Exif()
     exif[0x0112] = 6  # the camera was turned: rotate by 90 degrees
-    image = read_photo("phone.jpg", photo((40, 20), exif=exif))
-    assert image.shape == (3, 40, 20)
-    assert image[0, 5, 10] > 0.9 and image[2, 35, 10] > 0.9
+    image = read_photo("phone.jpg", photo((80, 40), exif=exif))
+    assert image.shape == (3, 80, 40)
+    assert image[0, 10, 20] > 0.9 and image[2, 70, 20] > 0.9
 
 
 def test_a_photo_is_made_as_large_as_asked():
@@ -174,6 +174,17 @@ def test_a_broken_photo_is_refused_by_name(data):
         read_photo("me.jpg", data)
 
 
+@pytest.mark.parametrize("size", [(1, 1), (400, 31), (31, 400)])
+def test_a_photo_of_a_few_pixels_is_refused_at_whatever_size_it_is_asked_for(size):
+    for asked in (None, 512):
+        with pytest.raises(ValueError, match="pixels, too few to show anything: choose"):
+            read_photo("dot.png", photo(size, kind="png"), size=asked)
+
+
+def test_a_long_photo_may_be_small_once_it_fits():
+    assert read_photo("wall.png", photo((2000, 40), kind="png"), size=100).shape == (3, 2, 100)
+
+
 def test_a_huge_photo_is_refused():
     buffer = io.BytesIO()
     PIL.Image.new("1", (20000, 10000)).save(buffer, "png")
@@ -182,7 +193,7 @@ def test_a_huge_photo_is_refused():
 
 
 def test_a_photo_can_not_name_another_folder(tmp_path):
-    assert read_photo(f"../../{tmp_path}/a.jpg", photo((8, 8))).shape == (3, 8, 8)
+    assert read_photo(f"../../{tmp_path}/a.jpg", photo((40, 40))).shape == (3, 40, 40)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -6,6 +6,7 @@ Also the README's code, which people paste.
 import copy
 import json
 import re
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -376,3 +377,36 @@ def test_the_readmes_code_runs_as_pasted(tmp_path, monkeypatch):
     code = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)
     exec(code.group(1), {})
     assert (tmp_path / "cat_in_a_cup.png").stat().st_size > 10_000
+
+
+def poisson(source, target, mask, differences=1, inner=1, rim=1):
+    """Eq. 7, its terms with these factors."""
+    number = {tuple(place): row for row, place in enumerate(mask.nonzero().tolist())}
+    A, b = source.new_zeros(len(number), len(number)), source.new_zeros(len(number), len(source))
+    for (y, x), p in number.items():
+        for q in ((y, x + 1), (y, x - 1), (y + 1, x), (y - 1, x)):
+            if 0 <= q[0] < mask.shape[0] and 0 <= q[1] < mask.shape[1]:
+                A[p, p] += 1
+                b[p] += differences * (source[:, y, x] - source[:, *q])
+                if mask[q]:
+                    A[p, number[q]] -= inner
+                else:
+                    b[p] += rim * target[:, *q]
+    return A, b
+
+
+def never_filled(source, target, mask):
+    A, b = poisson(source, target, mask)
+    return 0 * A, b
+
+
+@pytest.mark.parametrize("wrong, law", [
+    (partial(poisson, differences=-1), "must come back"), (partial(poisson, rim=-1), "come back"),
+    (partial(poisson, inner=-1), "must come back"), (never_filled, "A is singular"),
+])
+def test_a_poisson_system_is_checked_in_a_sentence_of_our_own(wrong, law):
+    check = run_cells("01", "pb-check")["check"]
+    check(poisson)
+    with pytest.raises(AssertionError, match=law) as failure:
+        check(wrong)
+    assert not any("torch" in str(entry.path) for entry in failure.traceback)

@@ -228,6 +228,23 @@ def test_dragging_an_edge_moves_it(rng):
     assert (found.handles[0][0, 0] - torch.tensor([24.0, 13.0])).norm() < 1.5
 
 
+def test_how_far_a_drag_got_is_said_by_tracker_and_search(rng):
+    drag = Drag(torch.tensor([[16.0, 16.0]]), torch.tensor([[24.0, 13.0]]))
+    editing = Editing(Disc(), torch.zeros(1, 2), [], space="z", learning_rate=0.1)
+    assert editing.drags_missed(0) is None
+    editing.ask([drag], smoothness=0)
+    at_first = editing.drags_missed(0)
+    whole = at_first["whole"]
+    assert whole == pytest.approx(73**0.5) and at_first["tracked"] == pytest.approx(whole)
+    for _ in range(120):
+        editing.step()
+    editing.look()
+    missed = editing.drags_missed(0)
+    assert missed["tracked"] < 1.5 and missed["searched"] < 1.5 and missed["whole"] == whole
+    editing.image = editing.image.roll(5, dims=3)  # the tracker does not look at pictures
+    assert editing.drags_missed(0)["searched"] > missed["searched"] + 3
+
+
 def test_what_is_fixed_stays_more_than_without(generator, start):
     ends = torch.tensor([[4.0, 8.0]]), torch.tensor([[12.0, 8.0]])
     fixed = torch.zeros(16, 16, dtype=torch.bool)

@@ -174,6 +174,7 @@ def test_from_nothing_many_random_starts_are_ranked_and_no_z0_is_kept(tool, gene
     tool.set(start=NOTHING, candidates=8, strokes=(RED,))
     tool.wait()
     assert tool.thumbs.choices == len(tool.editing.shown) <= 4
+    assert f"Shown: {tool.thumbs.choices} of 8; of the cheaper half" in tool.thumbs.note
     assert float(tool.editing.energies["close to the input"].max()) == 0
     cost = tool.editing.energies["ColorStroke 1"]
     assert cost[tool.editing.shown[0]] < cost.mean()
@@ -205,7 +206,7 @@ def test_a_photo_is_projected_once_a_space_and_then_edited(tool, rng, monkeypatc
     monkeypatch.setattr(module, "project", lambda *a, **k: calls.append(k["space"]) or project(
         *a, **k))
     buffer = io.BytesIO()
-    PIL.Image.new("RGB", (40, 30), "teal").save(buffer, "png")
+    PIL.Image.new("RGB", (40, 32), "teal").save(buffer, "png")
     content = {"kind": "photo", "name": "me.png", "part": 0, "parts": 1}
     tool.pad._handle_custom_msg(content, [buffer.getvalue()])
     assert tool.state.start == PHOTO and tool.state.photo.shape == (3, 16, 16)

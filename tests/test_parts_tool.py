@@ -37,6 +37,8 @@ def test_it_shows_the_librarys_answer(tool, generator):
         assert tool.canvas.jpeg == encode(generator.decode(styles, space="s")[0].clamp(0, 1))
     assert "% local" in tool.canvas.note and "of 1600 channels" in tool.canvas.note
     assert tool.start.note.startswith("muzzle: ") and tool.others.picked == 2
+    assert len(tool.start.places) == tool.start.choices  # which are named, and get no frame
+    assert set(tool.start.places) <= set(tool.parts.names) and tool.others.places == []
 
 
 def test_a_click_chooses_the_part_under_it_and_another_its_reference(tool, generator):

@@ -121,10 +121,13 @@ def test_a_photo_of_one_s_own_is_placed_by_its_eyes_and_then_projected(placed_by
     assert tool.state.name == OWN and not tool.state.placed
     assert tool.placer.layout.display == "" and tool.pad.layout.display == "none"
     assert tool.page.go.disabled and tool.session.projection is None
+    assert "both eyes" in tool.placer.note
     draw(tool.placer, Marks(pairs=(Pair((40, 30), (40, 30), fresh=True),)))
     assert tool.page.go.disabled and tool.placer.outline == []
+    assert "the other eye" in tool.placer.note
     draw(tool.placer, Marks(pairs=(Pair((40, 30), (40, 30)), Pair((56, 31), (56, 31)))))
     assert not tool.page.go.disabled and len(tool.placer.outline) == 4
+    assert tool.placer.note == ""
     tool.begin()
     tool.wait()
     assert tool.session.projection is not None and tool.pad.layout.display == ""
@@ -149,6 +152,32 @@ def test_a_file_that_is_no_picture_leaves_all_as_it_was(make):
     content = {"kind": "photo", "name": "me.png", "part": 0, "parts": 1}
     tool.pad._handle_custom_msg(content, [b"no picture"])
     assert "can't be read" in tool.pad.error and tool.session.projection is not None
+
+
+def test_a_photo_of_a_pixel_is_refused(make):
+    tool = make()
+    tool.wait()
+    before = tool.state.image
+    upload(tool.pad, (1, 1))
+    assert "1 × 1 pixels, too few" in tool.pad.error and tool.state.image is before
+    upload(tool.pad, (32, 32))
+    assert tool.pad.error == "" and tool.state.name == OWN
+
+
+def test_a_drag_is_told_by_how_far_it_got_and_not_by_how_hard_it_pulls(make, monkeypatch):
+    tool = make()
+    tool.wait()
+    notes = []
+    tool.answer.observe(lambda change: notes.append(change["new"]), "note")
+    found = {"tracked": 0.3, "searched": 11.8, "whole": 12.0}
+    monkeypatch.setattr("course_lib.guidance.Editing.drags_missed", lambda *_: found)
+    draw(tool.pad, Marks(pairs=(Pair((150.0, 250.0), (350.0, 250.0)),)))
+    tool.wait()
+    assert "your wish" not in tool.answer.note and "the pull" in tool.answer.note
+    assert "0.3 of 12.0 pixels are missing, says the tracker" in tool.answer.note
+    assert "lies 11.8 off" in tool.answer.note
+    assert "step 4 of 4 · preview, the whole photo follows, 60 × 40" in notes[-2]
+    assert "step 4 of 4 · the whole photo at its own size, 60 × 40" in notes[-1]
 
 
 def test_a_photo_that_the_model_does_not_know_is_named_before_anyone_paints(make, monkeypatch):

@@ -229,6 +229,25 @@ class Editing:
         return self._energy.missed(code, self.generator.decode(code, space=self.space))
 
     @torch.no_grad()
+    def drags_missed(self, start: int) -> dict[str, float] | None:
+        """How far the handles of a start's drags are from their targets, in pixels, on average.
+
+        Returns:
+            "tracked", by the word of the tracker; "searched", by where the picture that was looked
+            at last is most like the first (see `Edit`); "whole", the way from start to target.
+            None where nothing is dragged.
+        """
+        pulls = self._energy.pulls
+        if not pulls:
+            return None
+        end = torch.cat([pull.end for pull in pulls])
+        places = {"tracked": [pull.place[start] for pull in pulls],
+                  "searched": [pull.searched(self.image)[start] for pull in pulls],
+                  "whole": [pull.drag.start.to(end) for pull in pulls]}
+        return {name: float((end - torch.cat(found)).norm(dim=-1).mean())
+                for name, found in places.items()}
+
+    @torch.no_grad()
     def result(self, *, frames: int = 8) -> Edit:
         """What has been found so far."""
         code = self.latent

@@ -238,11 +238,18 @@ class PhotoSession:
         return carry_back(self.photo, self.frame, *change).clamp(0, 1)
 
     def terms(self) -> dict[str, float]:
-        """The energy's terms at the last step, the user's wishes as one; none without a wish."""
-        *wishes, rest, close = self.edit.terms().values() or (None, None)
+        """The energy's terms at the last step, the user's wishes as one, but for drags, whose term
+        says how hard they pull and not how far they got; none without a wish.
+        """
+        terms = self.edit.terms()
+        *wishes, rest, close = terms or (None, None)
         if not wishes:
             return {}
-        return {"your wish": sum(wishes), "the rest stays": rest, CLOSE_TO_INPUT: close}
+        found: dict[str, float] = {}
+        for name in wishes:
+            kind = "the pull" if name.startswith(Drag.__name__) else "your wish"
+            found[kind] = found.get(kind, 0) + terms[name]
+        return found | {"the rest stays": terms[rest], CLOSE_TO_INPUT: terms[close]}
 
     def changes(self) -> dict[str, float]:
         """How much G(w1) differs from G(w0), in intensity: under the strokes of colour, elsewhere.

@@ -8,7 +8,7 @@ that came while it was busy it sees the newest alone.
 import io
 import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -27,69 +27,15 @@ from course_lib.checks import require_option
 from course_lib.images import load_image, to_uint8
 from course_lib.shapes import Image, Mask
 from course_lib.widgets.browser import read_script, read_style
-
-Place = tuple[float, float]
-"""(x, y) in pixels, (0, 0) being the centre of the top left pixel."""
+from course_lib.widgets.marks import Marks, Pair, Place, Stroke
 
 MODES = ("look", "brush", "lasso", "points", "move", "brushes", "pick")
 BRUSHES = ("color", "sketch", "hold", "warp", "drag")
 ACTIONS = ("before", "reset", "save", "photo")
 INKS = (("#D55E00", "vermilion"), ("#0072B2", "blue"), ("#009E73", "green"), ("#E69F00", "orange"),
         ("#CC79A7", "pink"), ("#000000", "black"), ("#FFFFFF", "white"))
+LEAST = 32  # pixels along a side of a photo
 UNSENT = {"sync": True, "echo_update": False}  # else each stroke would come back to the browser
-
-
-@dataclass(frozen=True)
-class Stroke:
-    """What a brush drew.
-
-    Attributes:
-        points: where it went, (x, y) in pixels.
-        color: as in CSS, "#D55E00".
-        width: of the brush, in pixels.
-        erases: whether it took ink away.
-        kind: which of the canvas's `brushes` drew it.
-    """
-
-    points: tuple[Place, ...]
-    color: str = "#D55E00"
-    width: float = 10
-    erases: bool = False
-    kind: str = "color"
-
-
-@dataclass(frozen=True)
-class Pair:
-    """A handle: where it was set, and where it was dragged to.
-
-    Attributes:
-        start, end: (x, y) in pixels.
-        fresh: `start` is a place of the picture as shown, not yet of the input.
-        kind: which of the canvas's `brushes` set it; width: of that brush, in pixels.
-    """
-
-    start: Place
-    end: Place
-    fresh: bool = False
-    kind: str = "drag"
-    width: float = 10
-
-
-@dataclass(frozen=True)
-class Marks:
-    """All that was drawn on a canvas.
-
-    Attributes:
-        strokes: the brush's, in the order they were drawn.
-        lasso: the corners of the region, (x, y) in pixels.
-        offset: how far the canvas's `outline` was moved, (x, y) in pixels.
-        pairs: the handles.
-    """
-
-    strokes: tuple[Stroke, ...] = ()
-    lasso: tuple[Place, ...] = ()
-    offset: tuple[int, int] = (0, 0)
-    pairs: tuple[Pair, ...] = ()
 
 
 class Canvas(anywidget.AnyWidget):
@@ -112,6 +58,9 @@ class Canvas(anywidget.AnyWidget):
         inks: colours to paint with, (as in CSS, name); those that the colour-blind can tell apart
             if none are given.
         hint: what to do here, in place of the mode's own advice.
+
+    Attributes:
+        places: what lies at each choice, where "pick" is of one picture's places, not of pictures.
     """
 
     _esm = read_script("canvas")
@@ -133,6 +82,7 @@ class Canvas(anywidget.AnyWidget):
     hint = traitlets.Unicode().tag(sync=True)
     choices = traitlets.Int(1).tag(sync=True)
     columns = traitlets.Int(1).tag(sync=True)
+    places = traitlets.List(traitlets.Unicode()).tag(sync=True)
     picked = traitlets.Int(0).tag(**UNSENT)
     _picture = CByteMemoryView(b"").tag(**UNSENT)
     _before = CByteMemoryView(b"").tag(**UNSENT)
@@ -256,11 +206,23 @@ def encode(image: Image, *, quality: int = 92) -> bytes:
 def read_photo(
     name: str, data: bytes, *, size: int | None = None
 ) -> Float[Tensor, "3 height width"]:
-    """An uploaded file, read as `images.load_image` does."""
+    """An uploaded file, read as `images.load_image` does.
+
+    Raises:
+        ValueError: it is no picture, or has fewer than 32 pixels along a side.
+    """
     with TemporaryDirectory() as folder:
         path = Path(folder) / (Path(name).name or "photo")
         path.write_bytes(data)
-        return load_image(path, size=size)
+        image = load_image(path, size=size)
+        with PIL.Image.open(path) as file:
+            width, height = file.size
+    if min(width, height) < LEAST:
+        raise ValueError(
+            f"{name} has {width} × {height} pixels, too few to show anything: choose a photo of at "
+            f"least {LEAST} along each side."
+        )
+    return image
 
 
 def fill_lasso(lasso: Sequence[Place], size: tuple[int, int]) -> Mask:

@@ -24,9 +24,10 @@ from course_lib.widgets.paint_page import (
     SEEDS,
     PaintPage,
     PaintState,
+    told_shown,
 )
 from course_lib.widgets.tool import Answer, Reader, Tool, painted_beside
-from course_lib.widgets.wishes import wishes
+from course_lib.widgets.wishes import told_drags, wishes
 
 
 class PaintTool(Tool):
@@ -220,12 +221,14 @@ class PaintTool(Tool):
         """The answer, its energy, and the candidates."""
         answer, shown = self.solve(self.state), self.editing.shown
         terms = " + ".join(f"{name} {value:.3f}" for name, value in answer.terms.items())
-        words = filter(None, [f"Energy: {terms}" if terms else "", answer.said,
+        words = filter(None, [f"Energy: {terms}" if terms else "",
+                              told_drags(self.editing, self._start()) if terms else "", answer.said,
                               f"{1000 * self.session.seconds:.0f} ms each" if terms else ""])
         self.canvas.show(answer.image, note=" · ".join(words))
         with self.thumbs.hold_sync():
             self.thumbs.choices = len(shown)
-            self.thumbs.show(tile(self.editing.image[shown], COLUMNS))
+            self.thumbs.show(tile(self.editing.image[shown], COLUMNS),
+                             note=told_shown(len(shown), self.state.candidates))
             self.thumbs.picked = shown.index(self._start()) if self._start() in shown else -1
 
     # ---- the page

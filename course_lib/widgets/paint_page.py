@@ -52,6 +52,13 @@ class PaintState:
                         for name in ("start", "seed", "space", "candidates")))
 
 
+def told_shown(shown: int, candidates: int) -> str:
+    """Why fewer candidates are shown than were asked for; nothing if all are."""
+    return "" if shown == candidates else (
+        f"Shown: {shown} of {candidates}; of the cheaper half, those that cost less than twice its "
+        f"mean.")
+
+
 class PaintPage:
     """The parts of the page.
 

@@ -82,7 +82,7 @@ class PartsTool(Tool):
             shown = generator.decode(references, space=space).clamp(0, 1)
         screen, blank = {"max_size": (height, height)}, torch.ones(3, 8, 8)
         self.start = Canvas(blank, mode="pick", title="The start", alt=f"{alt} (the start)",
-                            hint="Click a part to choose it.", **screen)
+                            hint="Click a part to choose it. Keys: arrows.", **screen)
         self.others = Canvas(tile(shown, COLUMNS), mode="pick", title="Where the part comes from",
                              alt=f"{alt} (references)", **screen)
         self.others.columns, self.others.choices = COLUMNS, len(references)
@@ -173,6 +173,8 @@ class PartsTool(Tool):
         self._before = self.generator.decode(self._code, space=self.space).clamp(0, 1)
         height, width = self._masks.shape[-2:]
         self.start.columns, self.start.choices = width, height * width
+        owners = self._masks[0].argmax(dim=0).flatten().tolist()
+        self.start.places = [self.parts.names[owner] for owner in owners]
         self.start.restart(self._before[0])
         self.canvas.restart(self._before[0])
         self._begun = state.seed

@@ -185,7 +185,7 @@ class PhotoTool(Tool):
         whole = self.session.finish(lambda: self.background.should_end)
         if whole is not None:
             self._picture = whole
-            self.answer.show(whole, note=told(self.session, whole, "at its own size"))
+            self.answer.show(whole, note=told(self.session, whole, whole=True))
 
     def _project(self) -> bool:
         """Project under the progress bar; whether the photo is still the same afterwards."""
@@ -211,7 +211,7 @@ class PhotoTool(Tool):
     def _show(self) -> None:
         """The photo, small, with the edit so far; and what the model makes of it."""
         self._picture = self.session.preview()
-        self.answer.show(self._picture, note=told(self.session, self._picture, "preview"))
+        self.answer.show(self._picture, note=told(self.session, self._picture))
         self.page.show_model(self.session.pictures)
 
     def _listen(self) -> None:
@@ -235,7 +235,7 @@ class PhotoTool(Tool):
         complete = len(state.points) == 2
         self.placer.outline = (
             Frame.by_points(state.points, self.aim).corners().tolist() if complete else [])
-        self.page.go.disabled = not complete
+        self.page.show_missing(state.points)
         self.page.show_step(state.placed, self.aim is not None)
         with self._holding():
             for slider, strength in zip(self.sliders, state.strengths, strict=True):

@@ -17,6 +17,7 @@ from course_lib.sessions import PhotoSession, Rewording, Words
 from course_lib.shapes import Image
 from course_lib.widgets.canvas import Canvas, Pair, Place, Stroke, encode
 from course_lib.widgets.sliders import Picture
+from course_lib.widgets.wishes import told_drags
 
 OWN = "my own photo"
 SAMPLE = "the model's own"
@@ -32,6 +33,8 @@ FUR = (("#F4EFE6", "cream"), ("#1F1B1A", "black"), ("#C9772E", "ginger"), ("#6B5
        ("#8A93A0", "blue-grey"), ("#4E8F3A", "green"), ("#3A7DBD", "blue"))
 CLICK = ("Click the middle of one eye, then of the other, and drag a point to correct it. The "
          "outline shows what the model will see.")
+MISSING = ("Click both eyes, then press “Project it”.",  # by the number of points
+           "Click the other eye, then press “Project it”.", "")
 READY = "Paint on the left, and the photo follows."
 INSIDE = "What the model sees: the square, its projection G(w0), and the edit G(w1)"
 ALERT = ("border-left: 4px solid #D55E00; padding: 5px 9px; margin: 0; line-height: 1.35; "
@@ -120,9 +123,9 @@ def require_words(controls: Mapping[str, ipywidgets.Widget], **words: str) -> No
         require_option(word, controls[name].options if name in controls else (ANY,), name)
 
 
-def told(session: PhotoSession, picture: Image, which: str) -> str:
-    """The energy's terms, what was said, how much has changed where, and at which size it is shown;
-    or that something may be wished.
+def told(session: PhotoSession, picture: Image, *, whole: bool = False) -> str:
+    """The energy's terms, how far drags got, what was said, how much has changed where, and at what
+    size it is shown; or that something may be wished.
     """
     terms = session.terms()
     if not session.is_edited:
@@ -131,11 +134,14 @@ def told(session: PhotoSession, picture: Image, which: str) -> str:
     changed = ", ".join(
         f"{value:.3f} {where}" for where, value in session.changes().items() if session.is_moved)
     said = " · ".join(filter(None, (session.words.kind, session.words.color)))
+    size = ("the whole photo at its own size" if whole else
+            "preview" if session.edit.is_under_way else "preview, the whole photo follows")
     return " · ".join(filter(None, [
-        f"Energy: {energy}" if energy else "", f"said: {said}" if said else "",
+        f"Energy: {energy}" if energy else "",
+        told_drags(session.edit.editing) if terms else "", f"said: {said}" if said else "",
         f"G changed by {changed}" if changed else "",
         f"step {session.edit.editing.age} of {session.edit.steps}" if terms else "",
-        f"{which}, {picture.shape[-1]} × {picture.shape[-2]}"]))
+        f"{size}, {picture.shape[-1]} × {picture.shape[-2]}"]))
 
 
 class PhotoPage:
@@ -203,6 +209,11 @@ class PhotoPage:
     def show_model(self, pictures: Tensor) -> None:
         """The square, G(w0) and G(w1), or those of them that there are, (n, 3, r, r)."""
         self._model.value = encode(tile(pictures, len(pictures), size=MODEL))
+
+    def show_missing(self, points: Sequence[Place]) -> None:
+        """What has to be clicked before the photo can be projected."""
+        self.placer.note = MISSING[len(points)]
+        self.go.disabled = len(points) < 2
 
     def show_step(self, placed: bool, can_be_placed: bool) -> None:
         """Where the eyes are clicked, or where one paints; and the button that leads on."""

@@ -7,9 +7,18 @@ import PIL.ImageColor
 import torch
 from torch import Tensor
 
-from course_lib.guidance import ColorStroke, Constraint, Drag, SketchStroke, WarpStroke
+from course_lib.guidance import (
+    ColorStroke,
+    Constraint,
+    Drag,
+    Editing,
+    SketchStroke,
+    WarpStroke,
+)
 from course_lib.shapes import Image, Points
 from course_lib.widgets.canvas import Pair, Place, Stroke, paint
+
+DOUBT = 1.5  # pixels that tracker and search, which counts whole ones, may differ by
 
 
 def wishes(
@@ -47,6 +56,20 @@ def wishes(
     if drags:
         found.append(Drag(*_ends(drags), fixed=held if held.any() else None))
     return found
+
+
+def told_drags(editing: Editing, start: int = 0) -> str:
+    """How far a start's drags got, in pixels of G's picture, by the tracker, and by the search
+    where it says otherwise; nothing where nothing is dragged.
+    """
+    missed = editing.drags_missed(start)
+    if missed is None:
+        return ""
+    tracked, searched, whole = (f"{missed[name]:.1f}" for name in ("tracked", "searched", "whole"))
+    if abs(missed["tracked"] - missed["searched"]) < DOUBT:
+        return f"dragged: {tracked} of {whole} pixels are missing"
+    return (f"dragged: {tracked} of {whole} pixels are missing, says the tracker, but what was "
+            f"dragged is not seen there: what is most like it lies {searched} off")
 
 
 def _resized(mark: Stroke | Pair, share: float) -> Stroke | Pair:

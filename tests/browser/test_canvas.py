@@ -101,6 +101,14 @@ def test_what_was_drawn_is_erased_undone_redone_and_cleared(lab, drawing):
     assert ink(drawing) >= part and len(told(drawing)["strokes"]) == 2
 
 
+@pytest.mark.parametrize("drawing", ["brush", "lasso"], indirect=True)
+def test_what_was_said_of_an_act_goes_with_the_next(lab, drawing):
+    spoken = drawing.root.locator(".sw-spoken")
+    assert spoken.text_content() == "Cleared"
+    drawing.drag(*CIRCLE[::5])
+    assert "Cleared" not in spoken.text_content()
+
+
 @pytest.mark.parametrize("drawing", ["brush"], indirect=True)
 def test_colour_and_size_are_chosen(lab, drawing):
     drawing.root.get_by_role("radio", name="blue").click()

@@ -39,6 +39,14 @@ def test_a_click_chooses_a_part_and_the_cat_that_it_comes_from(lab, tool):
     answer.wait_for_picture(painted)
     lab.settle(1)
     assert start.note.startswith("background") and answer.error == ""
+    assert start.root.locator(".sw-spoken").text_content() == "background"
+    assert start.pixels(1).max() == 0  # no frame around a thousandth of the picture
+    lab.page.keyboard.press("ArrowLeft")  # but those who use keys see where they are
+    lab.settle(1)
+    assert start.pixels(1).max() == 255
+    assert start.root.locator(".sw-spoken").text_content() in parts.names
+    start.drag((4 * column + 2.0, 4 * row + 2.0), moves=1)
+    lab.settle(1)
     first = answer.pixels()
     assert changed(before, first).any()
     painted = answer.painted
@@ -47,6 +55,14 @@ def test_a_click_chooses_a_part_and_the_cat_that_it_comes_from(lab, tool):
     lab.settle(1)
     assert changed(first, answer.pixels()).any() and answer.error == ""
     lab.keep("parts_tool")
+
+
+def test_no_box_of_a_tool_scrolls(lab, tool):
+    boxes = lab.page.evaluate(
+        "() => [...document.querySelectorAll('.jp-OutputArea .widget-box')]"
+        ".map(box => [box.scrollHeight, box.clientHeight, box.scrollWidth, box.clientWidth])")
+    assert len(boxes) == 4  # within and around canvases, whose last lines are for the ear alone
+    assert all(high <= room and wide <= width for high, room, wide, width in boxes)
 
 
 def test_without_strength_it_is_the_start_again(lab, tool):

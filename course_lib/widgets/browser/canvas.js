@@ -111,7 +111,7 @@ class Canvas {
       showPicture: ["_picture", "_before", "shows_before"],
       showTexts: ["note", "error"],
       takeMarks: ["_marks"],
-      draw: ["outline", "picked", "choices"],
+      draw: ["outline", "picked", "choices", "places"],
     };
     const heard = Object.entries(watched).flatMap(([act, names]) =>
       names.map((name) => [`change:${name}`, () => this[act]()]));
@@ -119,6 +119,7 @@ class Canvas {
       if (content.kind === "file") download(content.name, buffers[0]);
     }]);
     heard.forEach(([event, act]) => model.on(event, act));
+    this.root.addEventListener("pointerdown", () => this.say(""), true); // it was of the last act
     const watcher = new ResizeObserver(() => { this.stage.resize(); this.draw(); });
     watcher.observe(this.root);
     this.stop = () => {
@@ -164,6 +165,7 @@ class Canvas {
 
   async upload(file) {
     if (!file) return;
+    this.say("");
     this.error.textContent = sizeFault(file);
     if (this.error.textContent) return;
     this.note.textContent = `Reading ${file.name} …`;

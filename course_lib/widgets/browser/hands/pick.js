@@ -1,4 +1,5 @@
-// One of several pictures that stand in a grid.
+// One of several pictures that stand in a grid; or one of the places of a single picture, which have
+// names (`places`), and no frame but for those who use keys.
 
 class Pick extends Look {
   help = "Click a picture to choose it. Keys: arrows.";
@@ -6,6 +7,8 @@ class Pick extends Look {
   get columns() { return this.canvas.model.get("columns"); }
 
   get rows() { return Math.ceil(this.canvas.model.get("choices") / this.columns); }
+
+  get places() { return this.canvas.model.get("places"); }
 
   press([x, y]) {
     const { width, height } = this.canvas.stage;
@@ -20,12 +23,14 @@ class Pick extends Look {
     if (index < 0 || index >= choices) return;
     this.canvas.model.set("picked", index);
     this.canvas.model.save_changes();
-    this.canvas.say(`Picture ${index + 1} of ${choices}`);
+    this.canvas.say(this.places[index] ?? `Picture ${index + 1} of ${choices}`);
   }
 
   draw(pen) {
-    if (this.canvas.hand === this) pen.cell(this.canvas.model.get("picked"), this.columns, this.rows);
+    if (this.canvas.hand === this && !this.places.length) this.frame(pen);
   }
 
-  drawCross() {}
+  drawCross(pen) { this.frame(pen); }
+
+  frame(pen) { pen.cell(this.canvas.model.get("picked"), this.columns, this.rows); }
 }
