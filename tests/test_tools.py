@@ -146,7 +146,7 @@ def test_controls_follow_the_state(tool):
 def test_reset_returns_to_the_first_picture_and_photo(tool):
     before, first = tool.canvas.jpeg, tool.state
     canvas = tool.canvas if isinstance(tool, WarpTool) else getattr(tool, "source", None)
-    upload(canvas or tool.input, png((30, 30)))
+    upload(canvas or tool.input, png((40, 40)))
     assert tool.canvas.jpeg != before
     tool.canvas._handle_custom_msg({"kind": "reset"}, [])
     assert tool.canvas.jpeg == before and tool.state is first
@@ -370,7 +370,7 @@ def test_a_slider_reaches_what_the_tool_begins_with(image):
 
 def test_a_colour_photo_beside_grey_ones_becomes_grey(image):
     blend = BlendTool(image[:1], image[:1].flip(-1), alt="x", lasso=LASSO)
-    upload(blend.source, png((40, 30)))
-    assert blend.state.source.shape == (1, 30, 40) and blend.source.error == ""
-    expected = torch.full((1, 30, 40), (0.587 + 0.114) * 128 / 255)  # teal
+    upload(blend.source, png((60, 40)))
+    assert blend.state.source.shape == (1, 40, 60) and blend.source.error == ""
+    expected = torch.full((1, 40, 60), (0.587 + 0.114) * 128 / 255)  # teal
     torch.testing.assert_close(blend.state.source, expected, atol=1e-3, rtol=0)
