@@ -77,9 +77,11 @@ def of_student(library: Path, settings: Path) -> dict[str, str]:
     }
 
 
-def of_instructor() -> dict[str, str]:
-    """The variables of an instructor's server: the project, and the exchange as it is."""
-    return {
+def serve_project(spawner) -> None:
+    """An instructor's server: the project, without a limit, and the exchange as it is."""
+    spawner.notebook_dir, spawner.mem_limit = str(PROJECT), None
+    spawner.default_url = "/lab"  # a project has no one first page
+    spawner.environment = spawner.environment | {
         "PYTHONPATH": str(PROJECT), "COURSE_LESSONS": str(PROJECT / "notebooks"),
         "COURSE_EXCHANGE": str(places.exchange), "COURSE_HUB": str(places.root),
         "JUPYTER_CONFIG_PATH": str(PROJECT / "deploy" / "jupyter" / "instructor"),
@@ -106,9 +108,7 @@ def walled() -> None:
             spawner.notebook_dir = HOME
             spawner.environment = spawner.environment | of_student(places.edition, settings)
         else:
-            spawner.notebook_dir, spawner.mem_limit = str(PROJECT), None
-            spawner.default_url = "/lab"  # a project has no one first page
-            spawner.environment = spawner.environment | of_instructor()
+            serve_project(spawner)
             spawner.args = ["--allow-root"] if os.geteuid() == 0 else []
 
     c.Spawner.pre_spawn_hook = prepare
@@ -142,9 +142,7 @@ def docker() -> None:
         spawner.volumes = {str(places.home(name)): HOME}
         if name in instructors:
             spawner.volumes |= {str(path): str(path) for path in (PROJECT, places.exchange)}
-            spawner.notebook_dir, spawner.mem_limit = str(PROJECT), None
-            spawner.default_url = "/lab"  # a project has no one first page
-            spawner.environment = spawner.environment | of_instructor()
+            serve_project(spawner)
         else:
             spawner.volumes[str(places.inbound(name))] = f"{EXCHANGE}/{COURSE}/inbound"
             spawner.read_only_volumes = shared

@@ -27,6 +27,11 @@ def require_new(folder: Path) -> None:
         raise CourseError(f"{folder} is there already, and would be mixed up: name a new folder.")
 
 
+def say(step: str) -> None:
+    """Tell whoever waits what is being done, at once."""
+    print(step, flush=True)
+
+
 @dataclass(frozen=True)
 class Course:
     """The folder with source/, release/, submitted/, autograded/, feedback/ and the gradebook."""

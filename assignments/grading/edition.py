@@ -17,7 +17,7 @@ import nbformat
 from nbformat import NotebookNode
 
 from assignments.grading.cells import is_test, split_hidden
-from assignments.grading.course import HERE, Course, CourseError, require_new
+from assignments.grading.course import HERE, Course, CourseError, require_new, say
 from assignments.grading.handout import stale_among
 from course_lib.feedback.sealed import OPEN, seal
 
@@ -40,7 +40,7 @@ def edition(course: Course, options: Namespace) -> None:
     """Build the folder to hand out, and its zip beside it."""
     to = options.to.resolve()
     require_new(to)
-    print(f"Building the edition, which may take minutes; {to} appears at the end.", flush=True)
+    say(f"Building the edition, which may take minutes; {to} appears at the end.")
     to.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=to.parent, prefix=f".{to.name}-") as beside:
         draft = Path(beside) / to.name
@@ -52,11 +52,6 @@ def edition(course: Course, options: Namespace) -> None:
         handed_out = packed.replace(to.with_name(packed.name))
         draft.rename(to)
     print(f"Hand out {handed_out}, or the folder that it holds.")
-
-
-def say(step: str) -> None:
-    """Tell whoever waits what is being done, at once."""
-    print(step, flush=True)
 
 
 def build(course: Course, to: Path, *, solutions: str = "folded") -> None:

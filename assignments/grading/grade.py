@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from assignments.grading.confinement import require_wall
-from assignments.grading.course import Course, CourseError
+from assignments.grading.course import Course, CourseError, say
 from assignments.grading.display import printable
 from assignments.grading.handout import release
 from assignments.grading.plugins import flags_of
@@ -23,15 +23,14 @@ def grade(course: Course, options: Namespace) -> int:
     gradebook = None
     students = options.students or course.students(options.assignment)
     if options.share is None:
-        print("Making the release anew, which takes seconds", flush=True)
+        say("Making the release anew, which takes seconds")
         release(course, options.assignment)
     else:
         gradebook = begin(course, options.assignment, options.share)
         students = [student for student in students if options.share.holds(student)]
     todo = [student for student in students
             if options.again or not course.is_graded(options.assignment, student)]
-    print(f"{len(students)} submissions, {len(students) - len(todo)} of them graded before",
-          flush=True)
+    say(f"{len(students)} submissions, {len(students) - len(todo)} of them graded before")
     with ThreadPoolExecutor(options.jobs) as pool:
         outcomes = list(pool.map(
             lambda student: grade_one(course, student, options, gradebook), todo))
@@ -60,10 +59,10 @@ def grade_one(course: Course, student: str, options: Namespace,
             seconds=2 * options.total_seconds + OVERHEAD,
         )
     except (CourseError, OSError) as error:
-        print(printable(f"{student}: not graded: {error}"), flush=True)
+        say(printable(f"{student}: not graded: {error}"))
         return False
     flags = flags_of(course.notebook("autograded", assignment, student).parent)
-    print(printable(" ".join([f"{student}: graded.", *flags])), flush=True)
+    say(printable(" ".join([f"{student}: graded.", *flags])))
     return True
 
 
@@ -89,9 +88,9 @@ def make_page(course: Course, student: str, options: Namespace) -> bool:
         course.nbgrader("generate_feedback", options.assignment, f"--student={student}", "--force",
                         seconds=options.page_seconds)
     except CourseError as error:
-        print(printable(f"{student}: no page: {error}"), flush=True)
+        say(printable(f"{student}: no page: {error}"))
         return False
-    print(printable(f"{student}: {'a page' if page.exists() else 'no page'}"), flush=True)
+    say(printable(f"{student}: {'a page' if page.exists() else 'no page'}"))
     return page.exists()
 
 

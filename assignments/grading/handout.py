@@ -8,13 +8,13 @@ from pathlib import Path
 import nbformat
 
 from assignments.grading.cells import is_test, split_hidden
-from assignments.grading.course import Course, CourseError
+from assignments.grading.course import Course, CourseError, say
 
 
 def prepare(course: Course, options: Namespace) -> None:
     """Make the releases from the sources, and enter them in the gradebook."""
     for assignment in options.assignments or course.assignments():
-        print(f"{assignment}: making its release, which takes seconds", flush=True)
+        say(f"{assignment}: making its release, which takes seconds")
         release(course, assignment)
         print(f"{assignment}: hand out {course.notebook('release', assignment)}")
 
@@ -46,7 +46,7 @@ def stale_among(course: Course, names: list[str]) -> list[str]:
     """The assignments whose releases are stale, with a line for each that is looked at."""
     stale = []
     for number, name in enumerate(names, 1):
-        print(f"Comparing release and source, {number} of {len(names)}: {name}", flush=True)
+        say(f"Comparing release and source, {number} of {len(names)}: {name}")
         stale += [name] if is_stale(course, name) else []
     return stale
 

@@ -7,6 +7,7 @@ import re
 import PIL.Image
 
 SHOW_CODE = "show-code"  # the tag that puts a cell's code on its slide
+WIDGET = "application/vnd.jupyter.widget-view+json"  # of an output: a live tool
 
 # Pixels, as JupyterLab shows them without their help for the keyboard. (TransferTool is wide: its
 # pictures stand in one row.)
@@ -64,8 +65,7 @@ def _is_seen(output: dict) -> bool:
 
 def is_tool(cell: dict) -> bool:
     """Whether it shows a live tool."""
-    return any("application/vnd.jupyter.widget-view+json" in output.get("data", {})
-               for output in cell.get("outputs", []))
+    return any(WIDGET in output.get("data", {}) for output in cell.get("outputs", []))
 
 
 def pictures_of(cell: dict) -> list[tuple[int, int]]:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from course_lib.present.cells import SLENDER, is_prose, is_sweep, size_of, source
+from course_lib.present.cells import SLENDER, WIDGET, is_prose, is_sweep, size_of, source
 from course_lib.present.slides import for_the_stage
 
 PRESENTING = "body[data-jp-deck-mode='presenting']"
@@ -30,7 +30,6 @@ SETTINGS = {
         {"command": "deck:forward", "keys": ["ArrowRight"], "selector": UNFOCUSED},
         {"command": "deck:back", "keys": ["ArrowLeft"], "selector": UNFOCUSED}]},
 }
-WIDGET = "application/vnd.jupyter.widget-view+json"
 FIGURES = "from course_lib import plotting; plotting.DPI = 200"  # sharp on a projector
 
 

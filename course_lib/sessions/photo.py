@@ -115,6 +115,7 @@ class PhotoSession:
         self._first = self.edit.before.clamp(0, 1)
         self._trust = trust_projection(self.square.to(self._first), self._first)
         self._behind = self._outline("background")
+        self._beyond = self._outline("background", "chest")  # they go on outside the square
 
     def start_again(self) -> None:
         """Nothing is asked for: the photo is as it was."""
@@ -217,8 +218,7 @@ class PhotoSession:
         said = self.rewording(photo, self.frame, self.words, keeps=(*self.keeps, *self._eyes()))
         if self.projection is None:
             return said.clamp(0, 1)
-        beyond = self._outline("background", "chest")  # they go on outside the square
-        return torch.lerp(said, photo, place_region(beyond, self.frame, photo)).clamp(0, 1)
+        return torch.lerp(said, photo, place_region(self._beyond, self.frame, photo)).clamp(0, 1)
 
     def _carried(self, should_end: Callable[[], bool]) -> Image | None:
         """The photo with the code's edit; None if told to end."""

@@ -86,9 +86,7 @@ class Film:
                 mouse.move(*self.hand, steps=2)
                 self.page.wait_for_timeout(150)
                 self.keep(0.15)
-        mouse.up()
-        self.hand = None
-        self.rest()
+        self.let_go()
 
     def slide(self, number: int, *shares: float) -> None:
         """Drag this slider's handle to these shares of its way, and show what each brings."""
@@ -103,7 +101,11 @@ class Film:
             mouse.move(*self.hand, steps=3)
             self.page.wait_for_timeout(700)
             self.keep(0.9)
-        mouse.up()
+        self.let_go()
+
+    def let_go(self) -> None:
+        """Release the mouse, and rest."""
+        self.page.mouse.up()
         self.hand = None
         self.rest()
 
