@@ -205,7 +205,7 @@ def test_words_and_coats_leave_eyes_and_what_lies_behind_the_cat_as_they_were():
     session = PhotoSession(load_generator("cats-128", device="cpu"), photo, projection_steps=20,
                            rewording=Rewording(load_generator("cats-diffusion", device="cpu")))
     session.project()
-    behind, beyond = session._outline("background") > 0.9, session._outline("chest") > 0.9
+    behind, beyond = session.behind > 0.9, session._outline("chest") > 0.9
     assert 0.1 < behind.float().mean() < 0.6 and beyond.float().mean() > 0.03
     face, eye = (slice(32, 52), slice(50, 78)), (slice(61, 67), slice(41, 47))
 

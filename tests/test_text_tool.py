@@ -8,6 +8,8 @@ import pytest
 import torch
 from PIL import Image
 
+from course_lib.generators import load_generator
+from course_lib.images import load_image
 from course_lib.sessions import TextSession
 from course_lib.widgets import sweep
 from course_lib.widgets.text import TextTool
@@ -107,6 +109,23 @@ def test_what_lies_around_the_middle_of_a_photo_follows_only_if_asked(generator,
         return (session.finish() - photo)[:, :4, :4].abs().mean()
 
     assert corner() < 0.1 * corner(surroundings=True)
+
+
+def test_what_lies_behind_a_cat_follows_a_sentence_only_if_asked():
+    session = TextSession(load_generator("cats-128", device="cpu"), Colors(), steps=8)
+    photo = load_image("bandit", size=128, device="cpu")
+    session.open(photo, projection_steps=20)
+    behind, face = session.photo.behind > 0.9, (slice(32, 52), slice(50, 78))
+    assert behind.any()
+
+    def change(**options):
+        session.say("blue", l2=0.001, **options)
+        session.follow(lambda: False, lambda: None)
+        return (session.finish() - photo).abs().mean(dim=0)
+
+    alone, around = change(), change(surroundings=True)
+    assert alone[face].mean() > 0.02 and alone[behind].mean() < 0.1 * alone[face].mean()
+    assert around[behind].mean() > 2 * alone[behind].mean()
 
 
 def test_the_tool_follows_a_sentence_and_keeps_it(tool):

@@ -70,6 +70,8 @@ class PhotoSession:
         directions: those that were named for this generator, by name.
         within: where alone the photo follows, in the square; everywhere if there is none.
         keeps: where it never does.
+        behind, beyond: 1 behind the thing, and there or below its head; 0 where it isn't known.
+        still: whether what lies beyond stays.
         words: what is said of the photo; nothing at first.
     """
 
@@ -82,6 +84,7 @@ class PhotoSession:
         self.shared, self.rewording, self.words = shared, rewording, Words()
         self.within: tuple[Ellipse, ...] = ()
         self.keeps: tuple[Ellipse, ...] = ()
+        self.still = False
         self.space = generator.spaces[-1]
         self.edit = EditSession(generator, space=self.space, steps=steps)
         self.directions = shipped_directions(generator)
@@ -97,6 +100,7 @@ class PhotoSession:
         self._small_frame = self.frame.scaled(size[1] / photo.shape[-1])
         self.square = self.frame.cut(photo, self.generator.resolution).clamp(0, 1)
         self.projection: Projection | None = None
+        self.behind = self.beyond = torch.zeros(self.square.shape[-2:])
         self.familiarity = judge_familiarity(self.generator, self.square)
 
     def project(self, callback: Callback | None = None) -> None:
@@ -114,8 +118,8 @@ class PhotoSession:
         self.start_again()
         self._first = self.edit.before.clamp(0, 1)
         self._trust = trust_projection(self.square.to(self._first), self._first)
-        self._behind = self._outline("background")
-        self._beyond = self._outline("background", "chest")  # they go on outside the square
+        self.behind = self._outline("background")
+        self.beyond = self._outline("background", "chest")  # they go on outside the square
 
     def start_again(self) -> None:
         """Nothing is asked for: the photo is as it was."""
@@ -215,10 +219,9 @@ class PhotoSession:
             return None
         if not self.words:
             return photo
-        said = self.rewording(photo, self.frame, self.words, keeps=(*self.keeps, *self._eyes()))
-        if self.projection is None:
-            return said.clamp(0, 1)
-        return torch.lerp(said, photo, place_region(self._beyond, self.frame, photo)).clamp(0, 1)
+        eyes = [place for one in self.directions.values() for place in one.spares]
+        said = self.rewording(photo, self.frame, self.words, keeps=(*self.keeps, *eyes))
+        return torch.lerp(said, photo, place_region(self.beyond, self.frame, photo)).clamp(0, 1)
 
     def _carried(self, should_end: Callable[[], bool]) -> Image | None:
         """The photo with the code's edit; None if told to end."""
@@ -238,9 +241,8 @@ class PhotoSession:
         return carry_back(self.photo, self.frame, *change).clamp(0, 1)
 
     def terms(self) -> dict[str, float]:
-        """The energy's terms at the last step, the user's wishes as one, but for drags, whose term
-        says how hard they pull and not how far they got; none without a wish.
-        """
+        """The energy's terms at the last step, the wishes as one, but for a drag's pull, which does
+        not say how far it got; none without a wish."""
         terms = self.edit.terms()
         *wishes, rest, close = terms or (None, None)
         if not wishes:
@@ -252,8 +254,7 @@ class PhotoSession:
         return found | {"the rest stays": terms[rest], CLOSE_TO_INPUT: terms[close]}
 
     def changes(self) -> dict[str, float]:
-        """How much G(w1) differs from G(w0), in intensity: under the strokes of colour, elsewhere.
-        """
+        """How much G(w1) differs from G(w0), in intensity: under colour's strokes, elsewhere."""
         _, before, after = self.pictures
         change = (after - before).abs().mean(dim=0)
         masks = [one.mask.to(change.device) for one in self._asked if isinstance(one, ColorStroke)]
@@ -271,10 +272,6 @@ class PhotoSession:
             code = move(code, found.vector(code), strength * found.reach, layers=found.layers)
         return code
 
-    def _eyes(self) -> list[Ellipse]:
-        """What the coats among the directions spare."""
-        return [place for one in self.directions.values() for place in one.spares]
-
     @torch.no_grad()
     def _outline(self, *names: str) -> Float[Tensor, "r r"]:
         """1 in these parts, as far as they reach from the square's rim; 0 if none are known."""
@@ -282,19 +279,22 @@ class PhotoSession:
         if found is None:
             return torch.zeros(self.square.shape[-2:])
         square = self.square.to(self.generator.device)
-        found = guided_upsample(reached_from_rim(found)[None].to(square), square)
-        return found[0].clamp(0, 1)
+        return guided_upsample(reached_from_rim(found)[None].to(square), square)[0].clamp(0, 1)
 
     def _region(self, side: int) -> Float[Tensor, "side side"]:
         """Where the photo follows: not where a direction spares it, but for what is asked there."""
         spared = [place for name in self._strengths for place in self.directions[name].spares]
-        asked = near(self._asked, self.generator.resolution).to(self.generator.device)
-        asked = shrink(asked[None].float(), (side, side))[0]
+
+        def resized(mask: Tensor) -> Tensor:
+            return shrink(mask[None].float().to(self.generator.device), (side, side))[0]
+
+        asked = resized(near(self._asked, self.generator.resolution))
         followed = 1 - soft_ellipses(spared, side).to(asked) * (1 - asked)
         followed = followed * (1 - soft_ellipses(self.keeps, side).to(asked))
         if spared:  # by a coat, which moves nothing
-            behind = shrink(self._behind[None].to(asked), (side, side))[0]
-            followed = followed * (1 - behind * (1 - asked))
+            followed = followed * (1 - resized(self.behind) * (1 - asked))
+        if self.still:
+            followed = followed * (1 - resized(self.beyond))
         if self.within:
             followed = followed * soft_ellipses(self.within, side, sharpness=8).to(asked)
         return followed

@@ -88,7 +88,8 @@ class TextSession:
 
         Args:
             l2, identity: λ_L2 and λ_ID.
-            surroundings: whether of a photo what lies around the middle follows too.
+            surroundings: whether of a photo what lies behind and below the thing follows too;
+                where its outline is not known, what lies around the middle.
         Raises:
             ValueError: the CLIP can't read it; then all stays as it was.
         """
@@ -103,7 +104,8 @@ class TextSession:
             self.edit.ask(wishes, smoothness=l2)
         else:
             self.photo.start_again()
-            self.photo.within = () if surroundings else (MIDDLE,)
+            self.photo.still = not surroundings
+            self.photo.within = () if surroundings or self.photo.beyond.any() else (MIDDLE,)
             self.photo.ask(wishes, smoothness=l2)
         self._prompt, self._names = prompt, names
 
