@@ -26,8 +26,8 @@ from docs.site.garments import STORE
 
 TRUNCATION = 0.6
 COARSE = range(4)  # rows of w_plus
-# Principal components that somebody has looked at, with the end that the name means.
-COMPONENTS = {"white face": 5, "white muzzle": 2, "head turned": 1}
+# Principal components that somebody has looked at, and the end that the name means.
+COMPONENTS = {"white face": (5, 1), "white muzzle": (2, -1), "head turned": (1, 1)}
 PHOTOS, LONGEST = ("chelsea", "coffee", "moon", "hubble", "page"), 480  # pixels of the longer side
 RUNTIME = "ort.wasm.bundle.min.mjs"
 BINARY = "ort-wasm-simd-threaded.wasm"
@@ -93,8 +93,8 @@ def _steps(generator) -> dict[str, Tensor]:
         found[name] = _on_rows(generator, one.layers, one.reach * one.vector(generator.w_avg))
     principal = ganspace(generator, n_samples=20_000, n_components=8,
                          rng=torch.Generator().manual_seed(0))
-    for name, index in COMPONENTS.items():
-        step = 2 * principal.stdev[index] * principal.components[index]
+    for name, (index, end) in COMPONENTS.items():
+        step = 2 * end * principal.stdev[index] * principal.components[index]
         found[name] = _on_rows(generator, COARSE, step)
     return found
 

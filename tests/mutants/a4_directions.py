@@ -124,11 +124,11 @@ MUTANTS = {
     "own": [
         Mutant('"ginger coat"', '"a name"', "Give the edit a name"),
         Mutant('"pca"', '"lda"', "method is"),
-        Mutant("2, 3.0", "12, 3.0", "ten directions"),
-        Mutant("2, 3.0", "2.5, 3.0", "ten directions"),
+        Mutant("0, -2.0", "12, -2.0", "ten directions"),
+        Mutant("0, -2.0", "0.5, -2.0", "ten directions"),
         Mutant("[3, 4, 5, 6, 7, 8, 9]", "4", "name some of the rows"),
-        Mutant("2, 3.0", "2, 0.0", "hardly sees"),
-        Mutant("2, 3.0", "2, 60.0", "leaves little"),
+        Mutant("0, -2.0", "0, 0.0", "hardly sees"),
+        Mutant("0, -2.0", "0, -60.0", "leaves little"),
         Mutant("[3, 4, 5, 6, 7, 8, 9]", "[3, 10]", "name some of the rows"),
     ],
 }
