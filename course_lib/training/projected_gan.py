@@ -84,8 +84,7 @@ GARMENTS = (("t-shirt",), ("longsleeve",), ("shirt",), ("jacket",), ("dress",), 
 RECIPES = {
     "cats-128": Recipe(resolution=128, channel_base=4096, channel_max=112),
     "cats": Recipe(channel_base=1536),
-    "shirts": Recipe(),
-    "clothes": Recipe(hidden=1),  # from the shirts' weights
+    "clothes": Recipe(hidden=1),
     "cats-dcgan": Recipe("dcgan", z_dim=100),
     "clothes-biggan": Recipe("biggan", thousands=60, hidden=1, learning_rate=0.001,
                              critic_rate=0.001, classes=GARMENTS),

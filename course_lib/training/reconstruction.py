@@ -1,6 +1,6 @@
 """The lecture's table: how well photos are reconstructed, by three ways at equal budget.
 
-    python -m course_lib.training.reconstruction cats=cats64.zip shirts=shirts.zip
+    python -m course_lib.training.reconstruction cats=cats64.zip clothes=clothes.zip
 
 Optimisation from the mean code, the inverting network alone, and the hybrid, on photos that were
 kept from the network's training. Prints the table, and stores each column with the model's card.

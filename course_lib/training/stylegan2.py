@@ -106,7 +106,6 @@ GROWTH = (Stage(16, 30, 32), Stage(32, 70, 16), Stage(64, 600, 16, learning_rate
 
 RECIPES = {
     "cats": Recipe(GROWTH, flip=True, r1=0.0125, translation=1 / 16),
-    "shirts": Recipe(GROWTH, flip=True, r1=0.02),
 }
 
 
