@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import threading
 
 import PIL.Image
@@ -10,10 +11,20 @@ import torch
 
 from course_lib.directions.naming import NamedDirection
 from course_lib.familiarity import Familiarity
+from course_lib.generators import load_generator
+from course_lib.images import load_image
+from course_lib.sessions import PhotoSession
 from course_lib.widgets import photo as module
 from course_lib.widgets.canvas import Canvas, Marks, Pair, Stroke
 from course_lib.widgets.photo import PhotoTool
-from course_lib.widgets.photo_page import ANY, EYES, OWN, READY, SAMPLE
+from course_lib.widgets.photo_page import (
+    ANY,
+    EYES,
+    OWN,
+    READY,
+    SAMPLE,
+    told_strangeness,
+)
 from tests.test_diffusion import small
 from tests.toys import Flow, Painter, tame
 
@@ -84,6 +95,16 @@ def test_a_stroke_changes_the_photo_at_its_own_size(make, tmp_path):
     draw(tool.pad, Marks())
     tool.wait()
     assert torch.equal(tool.solve(tool.state).image, tool.state.image)
+
+
+def test_an_answer_is_told_how_strange_it_looks_beside_photographs(make, rng):
+    session = PhotoSession(load_generator("cats-128", device="cpu"), load_image("tabby", size=128))
+    same = told_strangeness(session, session.photo)
+    after, before = re.findall(r"(\d+)%", same)
+    assert before == after and 0 <= int(after) < 60
+    noise = torch.rand(3, 128, 128, generator=rng)
+    assert "than 100% of photographs" in told_strangeness(session, noise)
+    assert told_strangeness(make().session, noise) == ""  # nobody knows photographs of its kind
 
 
 def test_what_is_painted_during_the_projection_is_taken_up_after_it(make, monkeypatch):

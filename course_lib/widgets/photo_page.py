@@ -13,6 +13,7 @@ from course_lib.generators import load_generator
 from course_lib.generators.base import Generator
 from course_lib.images import load_image
 from course_lib.plotting import tile
+from course_lib.realism import KINDS, judge_realism
 from course_lib.sessions import PhotoSession, Rewording, Words
 from course_lib.shapes import Image
 from course_lib.widgets.canvas import Canvas, Pair, Place, Stroke, encode
@@ -124,8 +125,8 @@ def require_words(controls: Mapping[str, ipywidgets.Widget], **words: str) -> No
 
 
 def told(session: PhotoSession, picture: Image, *, whole: bool = False) -> str:
-    """The energy's terms, how far drags got, what was said, how much has changed where, and at what
-    size it is shown; or that something may be wished.
+    """The energy's terms, how far drags got, what was said, how much has changed where, how strange
+    the whole photo looks, and at what size it is shown; or that something may be wished.
     """
     terms = session.terms()
     if not session.is_edited:
@@ -141,7 +142,18 @@ def told(session: PhotoSession, picture: Image, *, whole: bool = False) -> str:
         told_drags(session.edit.editing) if terms else "", f"said: {said}" if said else "",
         f"G changed by {changed}" if changed else "",
         f"step {session.edit.editing.age} of {session.edit.steps}" if terms else "",
+        told_strangeness(session, picture) if whole else "",
         f"{size}, {picture.shape[-1]} × {picture.shape[-2]}"]))
+
+
+def told_strangeness(session: PhotoSession, picture: Image) -> str:
+    """How the edited photo looks beside photographs of its kind; "" if none are at hand."""
+    kind, size = session.generator.kind, session.generator.resolution
+    if kind not in KINDS:
+        return ""
+    squares = [session.frame.cut(one, size).clamp(0, 1) for one in (session.photo, picture)]
+    before, after = judge_realism(torch.stack(squares), kind).stranger.tolist()
+    return f"stranger than {after:.0%} of photographs (before: {before:.0%})"
 
 
 class PhotoPage:
