@@ -7,6 +7,7 @@ import pytest
 
 from assignments.grading.__main__ import main
 from assignments.grading.collecting import student_of
+from assignments.grading.course import Course
 from assignments.grading.plugins import plain_files
 from tests.submissions.course import NAME, make_course, write
 
@@ -81,6 +82,18 @@ def test_downloads_of_moodle_canvas_and_macos_are_understood(collect, names, stu
     assert sum("helper.py" in files for files in found.values()) == len(helpers)
     assert not any("._" in name or "DS_Store" in name for file in found.values() for name in file)
     assert "Not collected" not in said
+
+
+def test_another_assignments_notebook_is_named_and_left(tmp_path, capsys):
+    real, course = Course(), Course(tmp_path / "course")
+    one, two = real.assignments()[:2]
+    for name in (one, two):
+        write(real.notebook("source", name).read_text("utf-8"), course.notebook("source", name))
+    write(real.notebook("release", two).read_text("utf-8"), tmp_path / "in/wanda/mine.ipynb")
+    write(real.notebook("release", one).read_text("utf-8"), tmp_path / "in/ann/mine.ipynb")
+    assert main(["--course", str(course.root), "collect", one, str(tmp_path / "in")]) == 0
+    assert f"wanda: this is {two}" in capsys.readouterr().out
+    assert course.students(one) == ["ann"]
 
 
 def test_two_students_of_one_name_stay_two(collect):

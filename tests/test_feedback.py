@@ -61,6 +61,8 @@ def stub(x):
     (lambda x: x.reshape(7), "stops in line"),
     (lambda x: x.mul_(x), "changes its argument x in place"),
     (stub, "To be written: square it."),
+    (lambda x: torch.empty(1, device="meta").cpu(), "stops in line"),  # torch's NotImplementedError
+    (lambda x: exit(3), "ends the whole program"),
 ])
 def test_a_wrong_answer_is_described(wrong, says):
     assert says in diagnose(square_check(), wrong).says

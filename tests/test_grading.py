@@ -6,9 +6,11 @@ import html
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -16,6 +18,7 @@ import nbformat
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 from nbformat.v4 import new_output
 
 from assignments.grading import confinement, remote
@@ -45,6 +48,7 @@ from tests.submissions.course import (
 )
 
 REAL = Course()
+TRUSTING = ["--let-students-code-reach-my-files"]
 needs_wall = pytest.mark.skipif(
     bool(why_no_bubblewrap()), reason=f"students' code is not run here: {why_no_bubblewrap()}"
 )
@@ -345,6 +349,36 @@ def parts(autograded):
     found = results(autograded)
     assert found["output"] == ""
     return found["tests"]
+
+
+@needs_wall
+def test_who_stops_the_grading_leaves_no_wrong_grade(course):
+    slow = RIGHT | {"integrate": "import time\ntime.sleep(60)\n" + RIGHT["integrate"]}
+    hand_in(course, "slow", filled_in(course, **slow))
+    words = [sys.executable, "-m", "assignments.grading", "--course", str(course.root), "grade",
+             NAME, "--jobs", "1"]
+    grading = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                               start_new_session=True)
+    log = course.root / "logs" / f"autograde-{NAME}-slow.txt"
+    for _ in range(600):
+        if log.exists() and grading.poll() is None:
+            break
+        time.sleep(0.1)
+    time.sleep(4)  # the kernel is up, and its cell asleep
+    assert main(["--course", str(course.root), "grade", NAME]) == 1  # a second one is refused
+    os.killpg(grading.pid, signal.SIGINT)  # as Ctrl-C does, to all of the terminal's processes
+    said, complained = grading.communicate(timeout=30)
+    assert grading.returncode == 1 and "Stopped: " in said and "slow: graded" not in said
+    assert "Traceback" not in complained and not course.is_graded(NAME, "slow")
+
+
+def test_two_gradings_at_once_and_gradings_of_nothing_are_refused(course, capsys):
+    assert main(["--course", str(course.root), "grade", NAME, *TRUSTING]) == 1
+    assert "Nobody has handed in" in capsys.readouterr().err
+    hand_in(course, "ann", filled_in(course, **RIGHT))
+    with FileLock(course.root / "logs" / f"grade-{NAME}.lock"):
+        assert main(["--course", str(course.root), "grade", NAME, *TRUSTING]) == 1
+    assert "being graded here already" in capsys.readouterr().err
 
 
 def test_an_export_says_what_is_not_graded_yet(course):

@@ -13,6 +13,8 @@ from argparse import Namespace
 from collections.abc import Iterator
 from pathlib import Path, PurePath
 
+import nbformat
+
 from assignments.grading.confinement import is_plain_file
 from assignments.grading.course import Course, CourseError
 from assignments.grading.display import printable
@@ -44,6 +46,9 @@ def collect(course: Course, options: Namespace) -> None:
 def collect_one(course: Course, assignment: str, student: str, files: dict[str, Path]) -> bool:
     """Put one student's files in place, and say so; whether there was one notebook to grade."""
     found = handed_in(files, assignment)
+    if not isinstance(found, str):
+        other = another(course, assignment, found[f"{assignment}.ipynb"])
+        found = f"this is {other}, which is collected by its own name" if other else found
     if isinstance(found, str):
         print(f"{printable(student)}: {found}")
         return False
@@ -147,6 +152,24 @@ def handed_in(files: dict[str, Path], assignment: str) -> dict[str, Path] | str:
               if PurePath(name).is_relative_to(home) and name != chosen[0]}
     beside.pop("timestamp.txt", None)  # nobody dates their own work
     return beside | {f"{assignment}.ipynb": files[chosen[0]]}
+
+
+def another(course: Course, assignment: str, path: Path) -> str | None:
+    """The assignment whose cells these are, if they are not this one's."""
+    try:
+        cells = cell_names(path)
+        shared = {name: len(cells & cell_names(course.notebook("source", name)))
+                  for name in course.assignments()}
+    except (OSError, ValueError, AttributeError, nbformat.ValidationError):
+        return None  # what can't be read is graded as it is, and told there
+    most = max(shared, key=shared.get)
+    return most if shared[most] > 2 * shared[assignment] else None
+
+
+def cell_names(path: Path) -> set[str]:
+    """nbgrader's names of a notebook's cells."""
+    cells = nbformat.read(path, 4).cells
+    return {cell.metadata.get("nbgrader", {}).get("grade_id") for cell in cells} - {None}
 
 
 def deliver(course: Course, assignment: str, student: str, files: dict[str, Path]) -> None:

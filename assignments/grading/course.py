@@ -99,7 +99,9 @@ class Course:
         log.parent.mkdir(exist_ok=True)
         child = FORKS.Process(target=run_nbgrader, args=(words, str(self.root), str(log)))
         child.start()
+        UNDER_WAY.add(child)
         child.join(seconds)
+        UNDER_WAY.discard(child)
         if child.is_alive():
             child.kill()
             child.join()
@@ -114,10 +116,22 @@ class Course:
 # Each child is forked from a server that has nbgrader loaded: it starts at once, and starts fresh.
 FORKS = multiprocessing.get_context("forkserver" if os.name == "posix" else "spawn")
 FORKS.set_forkserver_preload(["nbgrader.apps.nbgraderapp", "assignments.grading.plugins"])
+UNDER_WAY: set[multiprocessing.Process] = set()
+
+
+def stop_all() -> None:
+    """End every command of nbgrader's that is under way; a kernel ends with its grader."""
+    for child in list(UNDER_WAY):
+        child.kill()
 
 
 def run_nbgrader(words: tuple[str, ...], root: str, log: str) -> None:
-    """What `nbgrader WORDS` does on the command line; its messages go to a file."""
+    """What `nbgrader WORDS` does on the command line; its messages go to a file.
+
+    Out of the terminal's reach: whoever presses Ctrl-C must not interrupt a student's cell.
+    """
+    if hasattr(os, "setsid"):
+        os.setsid()
     with open(log, "w") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)

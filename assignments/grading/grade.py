@@ -5,8 +5,10 @@ from argparse import Namespace
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from assignments.grading.confinement import require_wall
-from assignments.grading.course import Course, CourseError, say
+from assignments.grading.course import Course, CourseError, say, stop_all
 from assignments.grading.display import printable
 from assignments.grading.handout import release
 from assignments.grading.plugins import flags_of
@@ -20,8 +22,26 @@ def grade(course: Course, options: Namespace) -> int:
     """Grade each submission in a process of its own: what one breaks, no other notices."""
     course.require(options.assignment)
     require_wall(options.wall)
+    share = f"-{options.share.number}-of-{options.share.of}" if options.share else ""
+    lock = course.root / "logs" / f"grade-{options.assignment}{share}.lock"
+    lock.parent.mkdir(exist_ok=True)
+    try:
+        with FileLock(lock, timeout=0):
+            return grade_all(course, options)
+    except Timeout:
+        raise CourseError(
+            f"{options.assignment} is being graded here already: wait for that, or stop it, or the "
+            "two would write over each other.") from None
+
+
+def grade_all(course: Course, options: Namespace) -> int:
+    """All that are not graded yet, as long as nobody stops it."""
     gradebook = None
     students = options.students or course.students(options.assignment)
+    if not students:
+        raise CourseError(
+            f"Nobody has handed in {options.assignment}, so there is nothing to grade: collect it "
+            "first.")
     if options.share is None:
         say("Making the release anew, which takes seconds")
         release(course, options.assignment)
@@ -32,8 +52,14 @@ def grade(course: Course, options: Namespace) -> int:
             if options.again or not course.is_graded(options.assignment, student)]
     say(f"{len(students)} submissions, {len(students) - len(todo)} of them graded before")
     with ThreadPoolExecutor(options.jobs) as pool:
-        outcomes = list(pool.map(
-            lambda student: grade_one(course, student, options, gradebook), todo))
+        try:
+            outcomes = list(pool.map(
+                lambda student: grade_one(course, student, options, gradebook), todo))
+        except KeyboardInterrupt:
+            pool.shutdown(wait=False, cancel_futures=True)
+            stop_all()
+            say("Stopped: what was being graded has no new grade, and comes first next time.")
+            return 1
     return int(not all(outcomes))
 
 

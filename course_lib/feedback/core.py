@@ -7,7 +7,7 @@ import torch
 from IPython import get_ipython
 
 from course_lib.feedback.answers import names_used
-from course_lib.feedback.diagnosis import Check, Demand, diagnose
+from course_lib.feedback.diagnosis import STUB, Check, Demand, diagnose
 from course_lib.feedback.pictures import Board, Card, show_pictures
 
 
@@ -53,8 +53,11 @@ def _written_by_hand(part: Part) -> Demand:
 
 def _say_unwritten(shell: object, kind: type, error: Exception, trace: object,
                    tb_offset: int | None = None) -> None:
-    """IPython's handler for stubs: one line in place of a traceback."""
-    shell._showtraceback(kind, error, [f"This needs a part that is to be written. {error}."])
+    """IPython's handler for stubs: one line in place of a traceback, but not of torch's own."""
+    lines = [f"This needs a part that is to be written. {error}."]
+    if not STUB.fullmatch(str(error)):
+        lines = shell.InteractiveTB.structured_traceback(kind, error, trace, tb_offset)
+    shell._showtraceback(kind, error, lines)
 
 
 @dataclass

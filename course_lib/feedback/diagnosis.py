@@ -98,6 +98,9 @@ def find_cut(function: Callable, *, question: Sequence, places: Sequence[int],
     return next(filter(None, said), None)
 
 
+STUB = re.compile(r"(?:Part|Extra) \d+: (.*)", re.DOTALL)  # the card names the part already
+
+
 @dataclass(frozen=True)
 class Verdict:
     """Why an answer is wrong, and the answer if it can be drawn beside the expected one."""
@@ -114,14 +117,16 @@ def diagnose(check: Check | Demand, function: Callable) -> Verdict | None:
             says = check.objection(function)
             return Verdict(says) if says else None
         yours = as_tensor(ask(function, *check.question), shape=check.expected.shape)
-    except NotImplementedError as stub:
-        task = re.sub(r"^(Part|Extra) \d+: ", "", str(stub))  # the card names it already
-        return Verdict(f"To be written: {task}. (Written already? Then its return is missing.)",
-                       unwritten=True)
     except Refused as refused:
         return Verdict(str(refused))
+    except SystemExit:
+        return Verdict("Your function ends the whole program (exit): return its answer instead.")
     except Exception as error:
-        return Verdict(_stumble(error))
+        task = isinstance(error, NotImplementedError) and STUB.fullmatch(str(error))
+        if not task:  # torch says "not implemented", too, of what it can't do
+            return Verdict(_stumble(error))
+        return Verdict(f"To be written: {task[1]}. (Written already? Then its return is missing.)",
+                       unwritten=True)
     return _compare(check, yours)
 
 
