@@ -351,6 +351,11 @@ def parts(autograded):
     return found["tests"]
 
 
+def heed_interrupts():
+    """As at a terminal, also where these tests run in the background, where none are heeded."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 @needs_wall
 def test_who_stops_the_grading_leaves_no_wrong_grade(course):
     slow = RIGHT | {"integrate": "import time\ntime.sleep(60)\n" + RIGHT["integrate"]}
@@ -358,7 +363,7 @@ def test_who_stops_the_grading_leaves_no_wrong_grade(course):
     words = [sys.executable, "-m", "assignments.grading", "--course", str(course.root), "grade",
              NAME, "--jobs", "1"]
     grading = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                               start_new_session=True)
+                               start_new_session=True, preexec_fn=heed_interrupts)
     log = course.root / "logs" / f"autograde-{NAME}-slow.txt"
     for _ in range(600):
         if log.exists() and grading.poll() is None:
