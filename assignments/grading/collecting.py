@@ -36,18 +36,24 @@ def collect(course: Course, options: Namespace) -> None:
     are not followed. Who handed in several notebooks or none is named, and collected later.
     """
     course.require(options.assignment)
+    known = {name: cell_names(course.notebook("source", name)) for name in course.assignments()}
     with opened(options.downloads) as downloads:
         left = [student for student, files in by_student(downloads).items()
-                if not collect_one(course, options.assignment, student, files)]
+                if not collect_one(course, options.assignment, student, files, known)]
     if left:
         print(f"Not collected: {', '.join(map(printable, left))}. Mend these, and collect again.")
 
 
-def collect_one(course: Course, assignment: str, student: str, files: dict[str, Path]) -> bool:
-    """Put one student's files in place, and say so; whether there was one notebook to grade."""
+def collect_one(course: Course, assignment: str, student: str, files: dict[str, Path],
+                known: dict[str, set[str]]) -> bool:
+    """Put one student's files in place, and say so; whether there was one notebook to grade.
+
+    Args:
+        known: the names of each assignment's cells.
+    """
     found = handed_in(files, assignment)
     if not isinstance(found, str):
-        other = another(course, assignment, found[f"{assignment}.ipynb"])
+        other = another(assignment, found[f"{assignment}.ipynb"], known)
         found = f"this is {other}, which is collected by its own name" if other else found
     if isinstance(found, str):
         print(f"{printable(student)}: {found}")
@@ -154,21 +160,20 @@ def handed_in(files: dict[str, Path], assignment: str) -> dict[str, Path] | str:
     return beside | {f"{assignment}.ipynb": files[chosen[0]]}
 
 
-def another(course: Course, assignment: str, path: Path) -> str | None:
+def another(assignment: str, path: Path, known: dict[str, set[str]]) -> str | None:
     """The assignment whose cells these are, if they are not this one's."""
-    try:
-        cells = cell_names(path)
-        shared = {name: len(cells & cell_names(course.notebook("source", name)))
-                  for name in course.assignments()}
-    except (OSError, ValueError, AttributeError, nbformat.ValidationError):
-        return None  # what can't be read is graded as it is, and told there
+    cells = cell_names(path)
+    shared = {name: len(cells & names) for name, names in known.items()}
     most = max(shared, key=shared.get)
     return most if shared[most] > 2 * shared[assignment] else None
 
 
 def cell_names(path: Path) -> set[str]:
-    """nbgrader's names of a notebook's cells."""
-    cells = nbformat.read(path, 4).cells
+    """nbgrader's names of a notebook's cells; none of what can't be read, which is told later."""
+    try:
+        cells = nbformat.read(path, 4).cells
+    except (OSError, ValueError, AttributeError, nbformat.ValidationError):
+        return set()
     return {cell.metadata.get("nbgrader", {}).get("grade_id") for cell in cells} - {None}
 
 
