@@ -11,7 +11,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from assignments.grading.collecting import collect_one, files_of
+from assignments.grading.collecting import collect_one, files_of, known_cells
 from assignments.grading.course import Course, CourseError
 from deploy.places import COURSE, Places
 
@@ -36,13 +36,13 @@ def collect(course: Course, places: Places, assignment: str) -> list[str]:
     if not inbound.is_dir():
         raise CourseError(f"{inbound} is no folder, so nothing was handed in there: "
                           "set COURSE_HUB to the folder of your hub.")
-    left = []
+    left, known = [], known_cells(course)
     for folder in sorted(path for path in inbound.iterdir() if path.is_dir()):
         work = newest(folder, assignment)
         if work is None:
             continue
         files = {name: path for name, path in files_of(work).items() if name not in OURS}
-        if not collect_one(course, assignment, folder.name, files):
+        if not collect_one(course, assignment, folder.name, files, known):
             left.append(folder.name)
     return left
 

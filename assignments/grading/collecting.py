@@ -36,7 +36,7 @@ def collect(course: Course, options: Namespace) -> None:
     are not followed. Who handed in several notebooks or none is named, and collected later.
     """
     course.require(options.assignment)
-    known = {name: cell_names(course.notebook("source", name)) for name in course.assignments()}
+    known = known_cells(course)
     with opened(options.downloads) as downloads:
         left = [student for student, files in by_student(downloads).items()
                 if not collect_one(course, options.assignment, student, files, known)]
@@ -49,7 +49,7 @@ def collect_one(course: Course, assignment: str, student: str, files: dict[str, 
     """Put one student's files in place, and say so; whether there was one notebook to grade.
 
     Args:
-        known: the names of each assignment's cells.
+        known: `known_cells` of the course.
     """
     found = handed_in(files, assignment)
     if not isinstance(found, str):
@@ -166,6 +166,11 @@ def another(assignment: str, path: Path, known: dict[str, set[str]]) -> str | No
     shared = {name: len(cells & names) for name, names in known.items()}
     most = max(shared, key=shared.get)
     return most if shared[most] > 2 * shared[assignment] else None
+
+
+def known_cells(course: Course) -> dict[str, set[str]]:
+    """The names of each assignment's cells."""
+    return {name: cell_names(course.notebook("source", name)) for name in course.assignments()}
 
 
 def cell_names(path: Path) -> set[str]:
