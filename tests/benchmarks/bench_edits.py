@@ -56,18 +56,24 @@ def notes(device: torch.device | str) -> Iterator[str]:
     """The four numbers of each wish, averaged over the photographs; then how often wheels win."""
     found = list(edits(device))
     yield (f"{'mean of 8 photographs':22}{'wish missed':>18}{'rest changed':>18}"
-           f"{'stranger than':>18}{'detail kept':>18}")
-    yield f"{'':22}" + 4 * f"{'without   with':>18}"
+           f"{'stranger than':>18}{'detail kept':>18}{'less strange':>16}")
+    yield f"{'':22}" + 4 * f"{'without   with':>18}" + f"{'with wheels':>16}"
     for wish in WISHES:
-        yield f"{wish.name:22}" + "".join(cells([e for e in found if e.wish.name == wish.name]))
+        chosen = [one for one in found if one.wish.name == wish.name]
+        wins = f"{less_strange(chosen)} of {len(chosen)}"
+        yield f"{wish.name:22}" + "".join(cells(chosen)) + f"{wins:>16}"
     untouched = mean(stranger(one.before) for one in found)
     yield f"untouched, they are stranger than {100 * untouched:.0f} % of others"
     for coats in (False, True):  # which no tint can match, so the two are not equally strong
         chosen = [one for one in found if isinstance(one.wish, Coat) is coats]
-        pairs = [[float(realism(getattr(one, way)).distance) for way in WAYS] for one in chosen]
-        fewer = sum(wheels < classical for classical, wheels in pairs)
         yield (f"{'coats' if coats else 'strokes and drags'}: answers with wheels are less strange "
-               f"than classical ones in {fewer} of {len(chosen)}")
+               f"than classical ones in {less_strange(chosen)} of {len(chosen)}")
+
+
+def less_strange(chosen: list[Edited]) -> int:
+    """How many answers with wheels are less strange than the classical ones."""
+    pairs = [[float(realism(getattr(one, way)).distance) for way in WAYS] for one in chosen]
+    return sum(wheels < classical for classical, wheels in pairs)
 
 
 def edits(device: torch.device | str) -> Iterator[Edited]:
