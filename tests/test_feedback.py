@@ -59,6 +59,9 @@ def stub(x):
     (lambda x: x, "argument number 1 unchanged"),
     (lambda x: x**3, "It does not hold that it is the square. Off by up to"),
     (lambda x: x.reshape(7), "stops in line"),
+    (lambda: 0, "keep that line as it was"),
+    (lambda x, y: x, "keep that line as it was"),
+    (lambda x: torch.flip(x), "Print the shapes"),
     (lambda x: x.mul_(x), "changes its argument x in place"),
     (stub, "To be written: square it."),
     (lambda x: torch.empty(1, device="meta").cpu(), "stops in line"),  # torch's NotImplementedError

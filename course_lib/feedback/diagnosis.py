@@ -26,6 +26,9 @@ HINTS = {  # what torch's errors mean to a student
     "must have the same dtype": "Convert both to one dtype, for instance by .double().",
     "requires grad. Use tensor.detach()": "Take .detach() first.",
 }
+LOOKS_AT_SHAPES = "Print the shapes just before that line."
+KEEPS_ARGUMENTS = ("It is called with the arguments that its first line had in the notebook: keep "
+                   "that line as it was.")
 HANGS = ("Your answer still hangs on the graph that made it, which keeps all of that in memory: "
          "return it by .detach().")
 FOLLOWS = "the number follows the picture, so that a descent can lower it"
@@ -147,8 +150,9 @@ def _stumble(error: Exception) -> str:
     where = f" in line {frames[-1].lineno}" if frames else ""
     where += f", `{frames[-1].line}`" if frames and frames[-1].line else ""
     said = str(error).strip().split("\n")[0].rstrip(".")
+    uncallable = isinstance(error, TypeError) and not frames  # it never came to its first line
     hint = next((hint for part, hint in HINTS.items() if part in said),
-                "Print the shapes just before that line.")
+                KEEPS_ARGUMENTS if uncallable else LOOKS_AT_SHAPES)
     return f"Your function stops{where}, with {type(error).__name__}: {said}. {hint}"
 
 
