@@ -1,10 +1,11 @@
-"""The picture at the README's top: five wishes for photographs, by hand and with wheels.
+"""The picture at the README's top: six wishes for photographs, by hand and with wheels.
 
     python -m docs.pictures docs/edits.jpg
 
 With wheels by directions, words and a stroke. By hand, as in five minutes with a photo program:
 soft masks that are drawn around fur, but for eyes and white, with the tint in them that comes
 nearest to the answer with wheels; or a warp by fourteen handles, told where each of them belongs.
+The last wish, which no cat can grant, is done by hand as it was said.
 """
 
 import sys
@@ -20,7 +21,17 @@ from course_lib.sessions import PhotoSession, Rewording, Words
 from course_lib.shapes import Ellipse, Image
 from course_lib.warping import warp_mls
 from tests.benchmarks.bench_edits import TO_THE_END
-from tests.benchmarks.wishes import HELD, WISHES, Coat, Layer, Paint, Pose, Wish, as_strong
+from tests.benchmarks.wishes import (
+    HELD,
+    NO_CAT_HAS_IT,
+    WISHES,
+    Coat,
+    Layer,
+    Paint,
+    Pose,
+    Wish,
+    as_strong,
+)
 
 COLUMNS = ("photo", "by hand", "with wheels")
 BLAZE = WISHES[0]
@@ -49,6 +60,7 @@ EDITS: tuple[tuple[str, str, Wish], ...] = (
     ("british", "a direction", Pose("head up", {"head up": 1.0})),
     ("british", "a word", Coat("“Siamese”", Words("Siamese", guidance=2.5),
                                layers=(BODY, Layer(MASK, EYES, spares_white=False)))),
+    ("tabby", "a stroke", NO_CAT_HAS_IT),
 )
 
 
@@ -68,6 +80,8 @@ def answers() -> Iterator[tuple[str, str, Image, Image, Image]]:
 
 def by_hand(wish: Wish, name: str, photo: Image, wheels: Image) -> Image:
     """What a retoucher would make of it, who knows the answer with wheels."""
+    if wish == NO_CAT_HAS_IT:
+        return wish.classical(photo, 1.0, name)
     if isinstance(wish, Paint):
         stroke = Layer((wish.at(name),), spares_white=False)
         return stroke.over(photo, wheels).clamp(0, 1)

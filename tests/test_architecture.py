@@ -46,7 +46,7 @@ ROOMS = {
     "directions": "moving moments ganspace sefa annotated effects naming".split(),
     "parts": "clusters finding moving locality naming".split(),
     "transfer": "motion apply regions alternatives".split(),
-    "sessions": "editing rewording photo text".split(),
+    "sessions": "editing outlines rewording photo text".split(),
     "present": "cells slides stage pictures __main__".split(),
 }
 

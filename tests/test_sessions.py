@@ -8,7 +8,7 @@ import torch
 from course_lib.directions.naming import NamedDirection
 from course_lib.framing import Frame
 from course_lib.generators import load_generator
-from course_lib.guidance import ColorStroke
+from course_lib.guidance import ColorStroke, Drag
 from course_lib.images import load_image
 from course_lib.sessions import EditSession, PhotoSession, Rewording, Words
 from tests.test_diffusion import SMALL, small
@@ -200,12 +200,31 @@ def test_words_are_said_of_the_photo_as_it_was_edited(session, red, rng):
     assert not session.is_edited and torch.equal(session.finish(), session.photo)
 
 
+def test_a_drag_turns_the_head_and_recolors_nothing():
+    photo = load_image("silver", size=256, device="cpu")
+    session = PhotoSession(load_generator("cats-128", device="cpu"), photo, projection_steps=30)
+    session.project()
+    start = torch.tensor([[63.0, 90.0]])  # the nose
+    session.ask([Drag(start, start + torch.tensor([[7.0, 0.0]]))])
+    session.follow(lambda: False, lambda: None)
+    assert session.only_moves and session.edit.editing.drags_missed(0)["tracked"] < 3.5
+    code = session.edit.code() - session.projection.latent
+    assert code[:, 4:].abs().max() == 0 < code[:, :4].abs().max()
+    edited = session.finish()
+    hues = [one.mean(dim=(1, 2)) for one in (photo, edited)]
+    torch.testing.assert_close(*hues, atol=0.01, rtol=0)
+    assert (edited - photo).abs().mean() > 0.01
+    session.ask([Drag(start, start), ColorStroke(torch.ones(128, 128).bool(), (1, 1, 1))])
+    assert not session.only_moves and session.edit.editing.layers is None
+
+
 def test_words_and_coats_leave_eyes_and_what_lies_behind_the_cat_as_they_were():
     photo = load_image("bandit", size=128, device="cpu")
     session = PhotoSession(load_generator("cats-128", device="cpu"), photo, projection_steps=20,
                            rewording=Rewording(load_generator("cats-diffusion", device="cpu")))
     session.project()
-    behind, beyond = session.behind > 0.9, session._outline("chest") > 0.9
+    behind = session.behind > 0.9
+    beyond = (session.beyond > 0.9) & (session.behind < 0.1)
     assert 0.1 < behind.float().mean() < 0.6 and beyond.float().mean() > 0.03
     face, eye = (slice(32, 52), slice(50, 78)), (slice(61, 67), slice(41, 47))
 
@@ -241,3 +260,18 @@ def test_what_is_no_photo_is_refused_before_anything_is_drawn(photo, sentence, g
         Rewording(small(rng))(photo, Frame((9.5, 9.5), 20.0), Words("hat"))
     with pytest.raises(ValueError, match=sentence):
         PhotoSession(generator, photo)
+
+
+def test_a_pose_keeps_the_photos_colors_and_a_coat_does_not():
+    photo = load_image("silver", size=256, device="cpu")
+    session = PhotoSession(load_generator("cats-128", device="cpu"), photo, projection_steps=30)
+    session.project()
+    off = {}
+    for name in ("head up", "light coat"):
+        session.ask([], {name: 0.8})
+        hues = [one.mean(dim=(1, 2)) for one in (photo, session.finish())]
+        off[name] = float((hues[1] - hues[0]).abs().max())
+        assert session.only_moves == (name == "head up")
+    assert off["head up"] < 0.02 < off["light coat"]
+    session.ask([], {"head up": 0.8, "light coat": 0.1})
+    assert not session.only_moves

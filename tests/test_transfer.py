@@ -318,3 +318,20 @@ def test_a_region_that_can_t_be_is_refused(change, sentence):
     call = {"frames": torch.zeros(2, 3, 8, 8)} | change
     with pytest.raises(ValueError, match=sentence):
         changed_region(call.pop("frames"), **call)
+
+
+def test_a_pose_is_carried_as_motion_alone():
+    rng = torch.Generator().manual_seed(0)
+    photo = F.interpolate(torch.rand(1, 3, 6, 6, generator=rng), (96, 96), mode="bicubic")[0]
+    photo = photo.clamp(0, 1)
+    small = F.interpolate(photo[None], (48, 48), mode="area")[0]
+    flow = torch.zeros(2, 48, 48)
+    flow[0] = 2.0
+    frames = torch.stack([warped(small, share * flow) for share in (0, 0.5, 1)])
+    tinted = frames * torch.tensor([1.0, 0.8, 0.6])[:, None, None] ** torch.tensor(
+        [0, 0.5, 1])[:, None, None, None]
+    moved = transfer_edit(photo, tinted.clamp(0, 1), misfit=None, recolor=False)
+    truth = warped(photo, F.interpolate(2 * flow[None], (96, 96))[0])
+    inner = (slice(None), slice(16, -16), slice(16, -16))
+    assert (moved - truth)[inner].abs().mean() < 0.02
+    assert (transfer_edit(photo, tinted.clamp(0, 1), misfit=None) - truth)[inner].abs().mean() > 0.05

@@ -46,6 +46,7 @@ class NamedDirection:
         found: by which method.
         spares: what a photo keeps as it is, as ellipses (x, y, and their radii) in shares of the
             side: a coat's direction spares the eyes.
+        pose: whether it is about where things are, so that a photo keeps its colours.
     """
 
     name: str
@@ -56,6 +57,7 @@ class NamedDirection:
     reach: float = 1.0
     found: str = ""
     spares: tuple[Ellipse, ...] = ()
+    pose: bool = False
 
     def vector(self, like: Tensor) -> Direction:
         """The direction as a tensor beside others."""

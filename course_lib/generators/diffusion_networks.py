@@ -171,10 +171,11 @@ class UNet(nn.Module):
                 Block((before if number == 0 else width) + width, width, told)
                 for number in range(config.blocks)))
             before = width
-        outputs = config.axes + config.fine // 2 * config.patch**2
-        self.norm, self.last = nn.GroupNorm(8, before), nn.Conv2d(before, outputs, 3, padding=1)
-        nn.init.zeros_(self.last.weight[: config.axes])
-        nn.init.zeros_(self.last.bias[: config.axes])
+        self.norm, self.last = nn.GroupNorm(8, before), nn.Conv2d(before, config.axes, 3, padding=1)
+        nn.init.zeros_(self.last.weight)
+        nn.init.zeros_(self.last.bias)
+        hints = config.fine // 2 * config.patch**2
+        self.hints = nn.Conv2d(before, hints, 1) if hints else None
 
     def tell(self, t: Times, labels: Labels | None = None) -> Float[Tensor, "batch told"]:
         """What the blocks are told of time and labels."""
@@ -202,7 +203,10 @@ class UNet(nn.Module):
             x = F.interpolate(x, scale_factor=2, mode="nearest") if level else x
             for block in blocks:
                 x = block(torch.cat([x, kept.pop()], dim=1), told)
-        return self.last(F.silu(self.norm(x)))
+        x = F.silu(self.norm(x))
+        if self.hints is None:
+            return self.last(x)
+        return torch.cat([self.last(x), self.hints(x)], dim=1)
 
 
 class FineBlocks(nn.Module):

@@ -126,6 +126,7 @@ class Editing:
 
     Attributes:
         origin: z0 of each start.
+        layers: the rows that may change, from the next `ask` on.
         age: steps since the strokes were last changed.
         image: the pictures that were looked at last, (starts, 3, r, r).
         energies: its terms by name, (starts,).
@@ -157,7 +158,7 @@ class Editing:
         self._axes = find_axes(generator, space)
         change = self._axes.to_deviations(init.detach() - self.origin)
         self.change = change.detach().requires_grad_()
-        self._moving = chosen_rows(self.change.detach(), layers)
+        self.layers = layers
         self.order = torch.arange(len(init), device=latent.device)
         self.look()
         self.ask(constraints, smoothness=smoothness)
@@ -173,6 +174,7 @@ class Editing:
             smoothness = self._energy.smoothness
         self._energy = EditEnergy(
             self.generator, self.origin, self.space, constraints, smoothness, self._energy)
+        self._moving = chosen_rows(self.change.detach(), self.layers)
         self.age, self.energies = 0, {}
         self._history: list[dict[str, Tensor]] = []
         self._optimizer = torch.optim.Adam([self.change], lr=self.learning_rate)

@@ -59,10 +59,15 @@ class EditSession:
         with torch.no_grad():
             self.before = self.generator.decode(many, space=self.space).mean(dim=0)
 
-    def ask(self, constraints: Sequence[Constraint], *, smoothness: float) -> None:
-        """Take up other wishes, go on from what was found, and give a first answer: one step."""
+    def ask(self, constraints: Sequence[Constraint], *, smoothness: float,
+            layers: Sequence[int] | None = None) -> None:
+        """Take up other wishes, go on from what was found, and give a first answer: one step.
+
+        Args:
+            layers: rows of w_plus that may change from here on; all if None.
+        """
         drags = any(isinstance(one, Drag) for one in constraints)
-        self.editing.learning_rate = DRAG_RATE if drags else RATE
+        self.editing.learning_rate, self.editing.layers = DRAG_RATE if drags else RATE, layers
         self.editing.ask(constraints, smoothness=smoothness)
         self._step(1)
         self.editing.look()

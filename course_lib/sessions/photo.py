@@ -19,10 +19,10 @@ from course_lib.framing import Frame, carry_back, place_region
 from course_lib.generators.base import Generator
 from course_lib.guidance import ColorStroke, Constraint, Drag, Rest
 from course_lib.guidance.rest import near
-from course_lib.parts import named_mask
 from course_lib.projection import Projection, project
 from course_lib.results import CLOSE_TO_INPUT, Callback
 from course_lib.sessions.editing import EditSession
+from course_lib.sessions.outlines import find_outline
 from course_lib.sessions.rewording import Rewording, Words
 from course_lib.shapes import Ellipse, Image, Latent
 from course_lib.transfer import (
@@ -30,14 +30,12 @@ from course_lib.transfer import (
     Transfer,
     estimate_flow_and_color,
     follow_morph,
-    guided_upsample,
-    reached_from_rim,
     soft_ellipses,
     trust_projection,
     unchanged,
 )
-from course_lib.transfer.apply import MORPH_SMOOTHNESS
-from course_lib.transfer.motion import shrink
+from course_lib.transfer.apply import MORPH_SMOOTHNESS, STIFF
+from course_lib.transfer.motion import COLOR_SMOOTHNESS, shrink
 
 PREVIEW = 512  # pixels: the longer side of the photo as it is shown while an edit is under way
 COARSE = 64  # pixels: at most, the side at which motion is found for a preview
@@ -46,6 +44,7 @@ FRAMES = 5  # of the morph that is followed for the whole photo
 PRIOR = 0.3  # of the projection: a code as likely as a sample's, which edits move as they should
 SMOOTHNESS, DRAG_SMOOTHNESS = 0.3, 1.0  # λ_s
 REST, DRAG_REST = 9.0, 3.0  # weight of what nobody asked to change
+POSE = 4  # rows of w_plus, from the coarsest, which decide on pose and build
 
 
 class PhotoSession:
@@ -65,7 +64,7 @@ class PhotoSession:
     Attributes:
         square: what lies in the frame, (3, r, r); small: the photo, 512 pixels long at most.
         projection: None until `project` has come to its end.
-        familiarity: how well the model knows the photo; None if that can't be told.
+        familiarity: how well the model knows the photo, if that can be told.
         edit: the edit of the square's code.
         directions: those that were named for this generator, by name.
         within: where alone the photo follows, in the square; everywhere if there is none.
@@ -83,8 +82,7 @@ class PhotoSession:
         self.generator, self.projection_steps, self.prior = generator, projection_steps, prior
         self.shared, self.rewording, self.words = shared, rewording, Words()
         self.within: tuple[Ellipse, ...] = ()
-        self.keeps: tuple[Ellipse, ...] = ()
-        self.still = False
+        self.keeps, self.still = self.within, False
         self.space = generator.spaces[-1]
         self.edit = EditSession(generator, space=self.space, steps=steps)
         self.directions = shipped_directions(generator)
@@ -107,8 +105,7 @@ class PhotoSession:
         """Find the square's code: the inverting network's, where there is one, then descent.
 
         Args:
-            callback: as in `projection.project`; where it raises `StopIteration`, what was found
-                until then is kept.
+            callback: as in `projection.project`; what was found by `StopIteration` is kept.
         """
         init = "encoder" if has_inverse(self.generator, self.space) else "mean"
         found = project(
@@ -118,8 +115,9 @@ class PhotoSession:
         self.start_again()
         self._first = self.edit.before.clamp(0, 1)
         self._trust = trust_projection(self.square.to(self._first), self._first)
-        self.behind = self._outline("background")
-        self.beyond = self._outline("background", "chest")  # they go on outside the square
+        self.behind, self.beyond = (
+            find_outline(self.generator, found.latent, self.square, names, space=self.space)
+            for names in (["background"], ["background", "chest"]))  # they go on outside the square
 
     def start_again(self) -> None:
         """Nothing is asked for: the photo is as it was."""
@@ -162,15 +160,14 @@ class PhotoSession:
         if not constraints:
             return
         drags = any(isinstance(one, Drag) for one in constraints)
-        if smoothness is None:
-            smoothness = DRAG_SMOOTHNESS if drags else SMOOTHNESS
-        rest = Rest(constraints, DRAG_REST if drags else REST)
-        self.edit.ask([*constraints, rest], smoothness=smoothness)
+        usual, rest = (DRAG_SMOOTHNESS, DRAG_REST) if drags else (SMOOTHNESS, REST)
+        rows = self.only_moves and self.space == "w_plus"
+        self.edit.ask([*constraints, Rest(constraints, rest)],
+                      smoothness=usual if smoothness is None else smoothness,
+                      layers=range(min(POSE, self.generator.num_ws)) if rows else None)
 
-    def follow(
-        self, should_end: Callable[[], bool], show: Callable[[], object], *,
-        pause: float = 1.2,
-    ) -> None:
+    def follow(self, should_end: Callable[[], bool], show: Callable[[], object], *,
+               pause: float = 1.2) -> None:
         """Step to the end, or until told to; `show` now and then, and at the end."""
         self.edit.follow(should_end, show, pause=pause)
 
@@ -178,6 +175,12 @@ class PhotoSession:
     def is_moved(self) -> bool:
         """Whether anything is wished for that moves the code."""
         return self.projection is not None and bool(self._asked or self._strengths)
+
+    @property
+    def only_moves(self) -> bool:
+        """Whether all that is wished for is that things move: then the photo keeps its colours."""
+        return self.is_moved and all(isinstance(one, Drag) for one in self._asked) and all(
+            self.directions[name].pose for name in self._strengths)
 
     @property
     def is_edited(self) -> bool:
@@ -200,10 +203,10 @@ class PhotoSession:
         now, first = (shrink(one, size) for one in (self.edit.picture().clamp(0, 1), self._first))
         trust = shrink(self._trust[None], size)[0]
         self._seen = estimate_flow_and_color(
-            now, first, flow_smoothness=MORPH_SMOOTHNESS, steps=2, trust=trust,
-            init=self._seen or unchanged(first))
+            now, first, flow_smoothness=MORPH_SMOOTHNESS, color_smoothness=self._stiffness(),
+            steps=2, trust=trust, init=self._seen or unchanged(first))
         rest = trust * (now - self._seen.explain(first))
-        change = Change(self._seen.flow, self._seen.color, rest).within(self._region(size[0]))
+        change = self._followed(Change(self._seen.flow, self._seen.color, rest))
         return carry_back(self.small, self._small_frame, *change).clamp(0, 1)
 
     @torch.no_grad()
@@ -212,7 +215,7 @@ class PhotoSession:
         what was said.
 
         Args:
-            should_end: asked between the steps; once it says so, there is no answer.
+            should_end: asked between the steps; if it says so, there is no answer.
         """
         photo = self._carried(should_end) if self.is_moved else self.photo
         if photo is None or should_end():
@@ -234,33 +237,32 @@ class PhotoSession:
                 raise StopIteration
 
         try:
-            morph = follow_morph(frames.clamp(0, 1), trust=self._trust, callback=watch)
+            morph = follow_morph(frames.clamp(0, 1), color_smoothness=self._stiffness(),
+                                 trust=self._trust, callback=watch)
         except StopIteration:
             return None
-        change = morph.at(1).within(self._region(frames.shape[-1]))
-        return carry_back(self.photo, self.frame, *change).clamp(0, 1)
+        return carry_back(self.photo, self.frame, *self._followed(morph.at(1))).clamp(0, 1)
 
     def terms(self) -> dict[str, float]:
         """The energy's terms at the last step, the wishes as one, but for a drag's pull, which does
         not say how far it got; none without a wish."""
         terms = self.edit.terms()
         *wishes, rest, close = terms or (None, None)
-        if not wishes:
-            return {}
         found: dict[str, float] = {}
         for name in wishes:
             kind = "the pull" if name.startswith(Drag.__name__) else "your wish"
             found[kind] = found.get(kind, 0) + terms[name]
-        return found | {"the rest stays": terms[rest], CLOSE_TO_INPUT: terms[close]}
+        rests = {"the rest stays": terms[rest], CLOSE_TO_INPUT: terms[close]} if wishes else {}
+        return found | rests
 
     def changes(self) -> dict[str, float]:
         """How much G(w1) differs from G(w0), in intensity: under colour's strokes, elsewhere."""
         _, before, after = self.pictures
         change = (after - before).abs().mean(dim=0)
-        masks = [one.mask.to(change.device) for one in self._asked if isinstance(one, ColorStroke)]
+        masks = [one.mask for one in self._asked if isinstance(one, ColorStroke)]
         if not masks:
             return {"everywhere": float(change.mean())}
-        under = torch.stack(masks).any(dim=0)
+        under = torch.stack(masks).any(dim=0).to(change.device)
         return {"under your strokes": float(change[under].mean()),
                 "elsewhere": float(change[~under].mean())}
 
@@ -272,14 +274,13 @@ class PhotoSession:
             code = move(code, found.vector(code), strength * found.reach, layers=found.layers)
         return code
 
-    @torch.no_grad()
-    def _outline(self, *names: str) -> Float[Tensor, "r r"]:
-        """1 in these parts, as far as they reach from the square's rim; 0 if none are known."""
-        found = named_mask(self.generator, self.projection.latent, names, space=self.space)
-        if found is None:
-            return torch.zeros(self.square.shape[-2:])
-        square = self.square.to(self.generator.device)
-        return guided_upsample(reached_from_rim(found)[None].to(square), square)[0].clamp(0, 1)
+    def _stiffness(self) -> float:
+        return STIFF if self.only_moves else COLOR_SMOOTHNESS
+
+    def _followed(self, change: Change) -> Change:
+        """What the photo follows of the square's change."""
+        kept = change.moved() if self.only_moves else change
+        return kept.within(self._region(change.rest.shape[-1]))
 
     def _region(self, side: int) -> Float[Tensor, "side side"]:
         """Where the photo follows: not where a direction spares it, but for what is asked there."""
@@ -287,7 +288,6 @@ class PhotoSession:
 
         def resized(mask: Tensor) -> Tensor:
             return shrink(mask[None].float().to(self.generator.device), (side, side))[0]
-
         asked = resized(near(self._asked, self.generator.resolution))
         followed = 1 - soft_ellipses(spared, side).to(asked) * (1 - asked)
         followed = followed * (1 - soft_ellipses(self.keeps, side).to(asked))

@@ -136,9 +136,6 @@ class DiffusionTraining(DescentTraining):
         """Go on from shipped weights; what they have not, the fine blocks, begins at nought."""
         own, new = select_prefix(weights.tensors, "G_ema."), self.model.state_dict()
         grown = {key: own.get(key, value) for key, value in new.items()}
-        for key in ("network.last.weight", "network.last.bias"):
-            if key in own:
-                grown[key] = torch.cat([own[key], new[key][len(own[key]):]])
         super().start_from(replace(weights, tensors={f"G_ema.{k}": v for k, v in grown.items()}))
 
     def draw(self) -> Tensor:

@@ -40,6 +40,7 @@ from course_lib.transfer.motion import (
     warped,
 )
 
+STIFF = 30.0  # σ_c of what only moves: colour that varies this slowly does not pass for motion
 MORPH_SMOOTHNESS = 0.02  # stiffer: not all that G changes is motion, and folds show in a photo
 BRIGHTER = 1.5  # times as bright: contrast grows no further
 MISFIT = 0.1  # a difference of photo and projection at which half of the trust is gone
@@ -55,6 +56,11 @@ class Change(NamedTuple):
     flow: Flow
     color: Color
     rest: Image
+
+    def moved(self) -> "Change":
+        """The motion alone: nothing is recoloured."""
+        still = torch.eye(3, 4).to(self.color)[..., None, None]
+        return Change(self.flow, still.expand_as(self.color), torch.zeros_like(self.rest))
 
     def within(self, region: Float[Tensor, "h w"]) -> "Change":
         """The same change where the region is 1, none where it is 0, a share of it between."""
@@ -97,6 +103,7 @@ def transfer_edit(
     misfit: float | None = MISFIT,
     region: Float[Tensor, "_ _"] | None = None,
     remainder: bool = True,
+    recolor: bool = True,
 ) -> Image:
     """Do to the photo what the morph from G(z0) to G(z1) does to the projection.
 
@@ -109,6 +116,8 @@ def transfer_edit(
             gone; there motion and colour follow the surroundings. None trusts it everywhere.
         region: where the photo may change, 1, and where not, 0, of any size; everywhere if None.
         remainder: whether to add what motion and colour leave over.
+        recolor: whether colours follow. If not, as for a pose, only motion is carried, found with a
+            `color_smoothness` of 30.
     Returns:
         The edited photo, unclamped: its own detail, moved and recoloured; the remainder has none
         that is finer than the frames.
@@ -125,10 +134,12 @@ def transfer_edit(
     trust = None if misfit is None else trust_projection(photo, frames[0], misfit=misfit)
     needed = math.ceil(place)
     morph = follow_morph(
-        frames[: needed + 1], flow_smoothness=flow_smoothness, color_smoothness=color_smoothness,
-        trust=trust,
+        frames[: needed + 1], flow_smoothness=flow_smoothness, trust=trust,
+        color_smoothness=color_smoothness if recolor else STIFF,
     )
     change = morph.at(place / needed)
+    if not recolor:
+        change = change.moved()
     if region is not None:
         change = change.within(shrink(region[None].to(photo), frames.shape[-2:])[0])
     return apply_change(photo, change.flow, change.color, change.rest if remainder else None)

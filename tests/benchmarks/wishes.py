@@ -15,7 +15,7 @@ from course_lib.guidance import ColorStroke, Drag
 from course_lib.sessions import PhotoSession, Words
 from course_lib.shapes import Ellipse
 from course_lib.training.names import EYES
-from course_lib.transfer import soft_ellipses
+from course_lib.transfer import doubled, soft_ellipses
 from course_lib.warping import warp_mls
 
 SIDE = 128  # pixels: at this size answers are measured, and strokes and drags are given
@@ -74,7 +74,8 @@ class Paint:
 
 @dataclass(frozen=True)
 class Turn:
-    """The nose dragged aside; classically by moving least squares, the head's outline held."""
+    """The nose dragged aside; classically by moving least squares, the head's outline held, the
+    photo read at two samples a pixel, as transfer reads it."""
 
     name: str
     pixels: float
@@ -93,7 +94,7 @@ class Turn:
         way = torch.zeros_like(start)
         share = strength * self.pixels / SIDE * side
         way[: len(face), 0] = share * picture.new_tensor([0.8, 0.8, 1.0])
-        return warp_mls(picture, start, start + way).clamp(0, 1)
+        return warp_mls(doubled(picture), 2 * start, 2 * (start + way))[:, ::2, ::2].clamp(0, 1)
 
     def missed(self, before: Tensor, after: Tensor, photo: str) -> float:
         """How far the nose is from where it should be, in pixels of 128."""
@@ -213,7 +214,7 @@ class Pose:
         start = torch.cat([points.to(picture) * scale, picture.new_tensor(HELD) * SIDE * scale])
         way = torch.zeros_like(start)
         way[: len(points)] = strength * ways * scale
-        return warp_mls(picture, start, start + way).clamp(0, 1)
+        return warp_mls(doubled(picture), 2 * start, 2 * (start + way))[:, ::2, ::2].clamp(0, 1)
 
     def missed(self, before: Tensor, after: Tensor, photo: str) -> float:
         """How far eyes and nose are from where they are in the answer, in pixels of 128."""
@@ -246,6 +247,7 @@ WISHES: tuple[Wish, ...] = (
     Coat("“ginger”", Words(color="ginger", guidance=2.5)),
     Coat("“black”", Words(color="black", guidance=2.5)),
 )
+NO_CAT_HAS_IT = Paint("a green forehead", FOREHEAD, (0.2, 0.9, 0.2))
 
 
 def as_strong(wish: Wish, photo: str, before: Tensor, wheels: Tensor) -> Tensor:
