@@ -89,7 +89,10 @@ def report(prefix: str) -> Iterator[str]:
     """Each lesson and assignment whose name begins so, and its sections."""
     lessons = ROOT.glob(f"notebooks/{prefix}*.ipynb")
     assignments = ROOT.glob(f"assignments/source/{prefix}*/{prefix}*.ipynb")
-    for path in [*sorted(lessons), *sorted(assignments)]:
+    paths = [*sorted(lessons), *sorted(assignments)]
+    if not paths:
+        sys.exit(f"no lesson or assignment begins with {prefix}: say 00 to 15, or a1 to a6")
+    for path in paths:
         found = by_section(json.loads(path.read_text(encoding="utf-8")))
         yield f"{path.stem}: {in_fives(sum(found.values()))}"
         yield from (f"  {minutes:4.0f}  {name}" for name, minutes in found.items())

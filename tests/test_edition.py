@@ -81,6 +81,12 @@ def test_what_students_must_not_see_is_found(file, text, says, tmp_path):
     assert says in found and file in found
 
 
+@pytest.mark.parametrize("name, folded, unsolved", edition.UNSOLVED)
+def test_what_is_said_otherwise_without_solutions_is_said_with_them(name, folded, unsolved):
+    text = (edition.README if name == "README.md" else ROOT / name).read_text(encoding="utf-8")
+    assert text.count(folded) == 1 and "solution" not in unsolved
+
+
 def test_a_folder_with_something_in_it_is_left_alone(tmp_path):
     (tmp_path / "mine.txt").write_text("mine")
     with pytest.raises(CourseError, match="name a new folder"):

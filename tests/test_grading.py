@@ -375,12 +375,15 @@ def test_who_stops_the_grading_leaves_no_wrong_grade(course):
     said, complained = grading.communicate(timeout=30)
     assert grading.returncode == 1 and "Stopped: " in said and "slow: graded" not in said
     assert "Traceback" not in complained and not course.is_graded(NAME, "slow")
+    assert "slow: not graded: nbgrader autograde was stopped" in said and "Converting" not in said
 
 
 def test_two_gradings_at_once_and_gradings_of_nothing_are_refused(course, capsys):
     assert main(["--course", str(course.root), "grade", NAME, *TRUSTING]) == 1
     assert "Nobody has handed in" in capsys.readouterr().err
     hand_in(course, "ann", filled_in(course, **RIGHT))
+    assert main(["--course", str(course.root), "feedback", NAME, "bob"]) == 1
+    assert "bob has handed in no" in capsys.readouterr().err
     with FileLock(course.root / "logs" / f"grade-{NAME}.lock"):
         assert main(["--course", str(course.root), "grade", NAME, *TRUSTING]) == 1
     assert "being graded here already" in capsys.readouterr().err

@@ -411,7 +411,7 @@ def test_an_edit_descends_where_gradients_are_switched_off(generator, start, pat
     assert (term[-1] < term[0]).all()
 
 
-def test_a_moved_patch_is_searched_in_the_whole_picture(generator, start):
+def test_a_moved_patch_is_searched_near_its_way(generator, start):
     points = torch.tensor([[5.0, 6.0], [9.0, 4.0]])
     pull = Drag(points, points + 2).bind(generator, start, "w")
     before = generator.decode(start, space="w").detach()
@@ -420,6 +420,8 @@ def test_a_moved_patch_is_searched_in_the_whole_picture(generator, start):
     moved[:, :, :3], moved[:, :, :, :2] = 0.5, 0.5
     assert torch.equal(pull.searched(moved)[:, 0], points[0].add(torch.tensor([2.0, 3.0])).expand(
         2, -1))
+    from_way = pull.searched(before.roll(9, dims=3))[:, 0] - points[0]
+    assert (from_way.norm(dim=1) < 8 + 3).all()  # where it came from; its double lies elsewhere
 
 
 @pytest.mark.parametrize("constraint", ["drag", "colour"])

@@ -196,7 +196,7 @@ def test_a_drag_is_told_by_how_far_it_got_and_not_by_how_hard_it_pulls(make, mon
     tool.wait()
     assert "your wish" not in tool.answer.note and "the pull" in tool.answer.note
     assert "0.3 of 12.0 pixels are missing, says the tracker" in tool.answer.note
-    assert "lies 11.8 off" in tool.answer.note
+    assert "lies 11.8 pixels from the target" in tool.answer.note
     assert "step 4 of 4 · preview, the whole photo follows, 60 × 40" in notes[-2]
     assert "step 4 of 4 · the whole photo at its own size, 60 × 40" in notes[-1]
 

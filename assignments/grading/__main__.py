@@ -21,6 +21,9 @@ def main(words: list[str] | None = None) -> int:
     except (CourseError, ConfinementError) as error:
         print(printable(error), file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("Stopped.", file=sys.stderr)
+        return 130
 
 
 def late(name: str) -> Callable[[Course, argparse.Namespace], int | None]:

@@ -106,6 +106,8 @@ class Course:
             child.kill()
             child.join()
             raise CourseError(f"nbgrader {words[0]} took more than {seconds} s: see {log}")
+        if child.exitcode and child.exitcode < 0:
+            raise CourseError(f"nbgrader {words[0]} was stopped from outside (see {log})")
         if child.exitcode:
             said = log.read_text(errors="replace") if log.exists() else ""
             lines = [line for line in said.splitlines() if line.strip()]

@@ -33,6 +33,14 @@ check = unseal("{assignment}")
 '''
 CACHES = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints")
 LEFT_OUT = "Left out of this edition: from here on, the lesson takes your own."
+UNSOLVED = (  # what an edition without solutions says instead
+    ("README.md", "Read the lessons' solutions, the library", "Read the library"),
+    ("notebooks/00_start_here.ipynb",
+     "with its solution folded below: try first. An exercise that is not yet solved ends in a red "
+     "box, which is yours to remove.",
+     "and goes on with your own function: until it is solved, it ends in a red box, and so do the "
+     "cells that use it."),
+)
 FORBIDDEN = ("### BEGIN SOLUTION", "### BEGIN HIDDEN", "COURSE_GRADING_SEED")
 
 
@@ -94,6 +102,9 @@ def fill(course: Course, to: Path, solutions: str) -> None:
     if solutions == "none":
         for path in sorted((to / "notebooks").glob("*.ipynb")):
             leave_out_solutions(path)
+        for name, folded, unsolved in UNSOLVED:
+            text = (to / name).read_text(encoding="utf-8")
+            (to / name).write_text(text.replace(folded, unsolved), encoding="utf-8")
 
 
 def close_checks(course: Course, folder: Path) -> None:

@@ -95,8 +95,12 @@ def grade_one(course: Course, student: str, options: Namespace,
 def feedback(course: Course, options: Namespace) -> int:
     """A page for each graded submission, made in a process of its own with a limit on its time."""
     course.require(options.assignment)
+    known = course.students(options.assignment)
+    for student in set(options.students) - set(known):
+        raise CourseError(f"{student} has handed in no {options.assignment}; these have: "
+                          f"{', '.join(known) or 'nobody'}.")
     students = options.students or [
-        student for student in course.students(options.assignment)
+        student for student in known
         if course.notebook("autograded", options.assignment, student).exists()
     ]
     with ThreadPoolExecutor(options.jobs) as pool:

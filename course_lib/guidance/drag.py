@@ -13,10 +13,11 @@ from torch import Tensor
 
 from course_lib.checks import require_count, require_mask, require_number, require_option
 from course_lib.generators.base import Generator
-from course_lib.guidance.strokes import require_ways
+from course_lib.guidance.strokes import along_ways, require_ways
 from course_lib.shapes import Image, Latent, Mask, Points
 
 PATCH = 4  # pixels from its centre to its rim, of what is searched for in the end
+NEARBY = 8  # pixels from a drag's way: so far it is searched for
 
 
 @dataclass(frozen=True)
@@ -106,17 +107,22 @@ class Pull:
     def searched(self, image: Image) -> Float[Tensor, "batch points 2"]:
         """Where pictures look most like z0's around each start, in pixels.
 
-        The patches' squared differences are compared over the whole picture: a second opinion,
-        since the tracker follows features from step to step, and may lose what it was set on.
+        The patches' squared differences are compared near each one's way (another eye is like the
+        one that was dragged): a second opinion, since the tracker follows features from step to
+        step, and may lose what it was set on.
         """
         reach = self.patches.shape[-1] // 2
         window = torch.ones_like(self.patches[0, :1, :1])
+        side = image.shape[-1]
+        ways = torch.stack([
+            along_ways(*way, NEARBY, side) for way in
+            zip(self.drag.start.split(1), self.drag.end.split(1), strict=True)]).to(image.device)
         found = []
         for picture, patches in zip(_framed(image, reach), self.patches, strict=True):
             size = F.conv2d(picture.square().sum(dim=0)[None, None], window)
             unlike = size - 2 * F.conv2d(picture[None], patches)  # but for the patches' own size
-            place = unlike[0].flatten(1).argmin(dim=1)
-            found.append(torch.stack([place % image.shape[-1], place // image.shape[-1]], dim=-1))
+            place = unlike[0].masked_fill(~ways, torch.inf).flatten(1).argmin(dim=1)
+            found.append(torch.stack([place % side, place // side], dim=-1))
         return torch.stack(found).to(image)
 
     def continue_from(self, before: "list[Pull]") -> None:

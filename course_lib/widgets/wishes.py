@@ -18,7 +18,7 @@ from course_lib.guidance import (
 from course_lib.shapes import Image, Points
 from course_lib.widgets.canvas import Pair, Place, Stroke, paint
 
-DOUBT = 1.5  # pixels that tracker and search, which counts whole ones, may differ by
+DOUBT = 3.0  # pixels that tracker and search, which counts whole ones, may differ by
 
 
 def wishes(
@@ -68,8 +68,8 @@ def told_drags(editing: Editing, start: int = 0) -> str:
     tracked, searched, whole = (f"{missed[name]:.1f}" for name in ("tracked", "searched", "whole"))
     if abs(missed["tracked"] - missed["searched"]) < DOUBT:
         return f"dragged: {tracked} of {whole} pixels are missing"
-    return (f"dragged: {tracked} of {whole} pixels are missing, says the tracker, but what was "
-            f"dragged is not seen there: what is most like it lies {searched} off")
+    return (f"dragged: {tracked} of {whole} pixels are missing, says the tracker; but what looks "
+            f"most like it nearby lies {searched} pixels from the target: look for yourself")
 
 
 def _resized(mark: Stroke | Pair, share: float) -> Stroke | Pair:
