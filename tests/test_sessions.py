@@ -216,6 +216,10 @@ def test_a_drag_turns_the_head_and_recolors_nothing():
     assert (edited - photo).abs().mean() > 0.01
     session.ask([Drag(start, start), ColorStroke(torch.ones(128, 128).bool(), (1, 1, 1))])
     assert not session.only_moves and session.edit.editing.layers is None
+    session.follow(lambda: False, lambda: None)
+    session.ask([Drag(start, start + 1)])  # the stroke is gone, and what it did
+    code = session.edit.code() - session.projection.latent
+    assert session.only_moves and code[:, 4:].abs().max() == 0
 
 
 def test_words_and_coats_leave_eyes_and_what_lies_behind_the_cat_as_they_were():

@@ -153,10 +153,10 @@ class PhotoSession:
             smoothness: λ_s; if None, one that suits photographs, and drags more than colours.
         """
         wanted = {name: float(value) for name, value in (strengths or {}).items() if value}
-        if not constraints or wanted != self._strengths:
+        afresh, moved_before = not constraints or wanted != self._strengths, self.only_moves
+        self._strengths, self._asked = wanted, tuple(constraints)
+        if afresh or self.only_moves > moved_before:  # a stroke's change of other rows must go
             self.edit.begin(self._moved(wanted), shared=self.shared)
-            self._strengths = wanted
-        self._asked = tuple(constraints)
         if not constraints:
             return
         drags = any(isinstance(one, Drag) for one in constraints)
