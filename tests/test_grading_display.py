@@ -31,6 +31,6 @@ def test_commands_write_out_what_names_hide(tmp_path, capsys):
     assert main([*words, "feedback", NAME, "\x1b[2Jeve\u202e"]) == 1
     assert main([*words, "feedback", "\x1b[2Ja9"]) == 1
     said = capsys.readouterr()
-    assert r"\x1b[2Jeve\u202e: no page: " in said.out
+    assert r"\x1b[2Jeve\u202e has handed in no" in said.err
     assert r"\x1b[2Ja9" in said.err
     assert not set("\x1b\u202e") & set(said.out + said.err)
