@@ -59,8 +59,8 @@ class Change(NamedTuple):
 
     def moved(self) -> "Change":
         """The motion alone: nothing is recoloured."""
-        still = torch.eye(3, 4).to(self.color)[..., None, None]
-        return Change(self.flow, still.expand_as(self.color), torch.zeros_like(self.rest))
+        still = self.within(torch.zeros_like(self.flow[0]))
+        return still._replace(flow=self.flow)
 
     def within(self, region: Float[Tensor, "h w"]) -> "Change":
         """The same change where the region is 1, none where it is 0, a share of it between."""
